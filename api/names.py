@@ -1,0 +1,31 @@
+"""Names that the operator puts on objects: the API group, labels, annotations, and keys in results."""
+
+GROUP = "quantum.io"
+VERSION = "v1"
+API_VERSION = f"{GROUP}/{VERSION}"
+
+LABEL_MANAGED_BY = "app.kubernetes.io/managed-by"
+MANAGED_BY = "qiskit-operator"
+
+LABEL_JOB_UID = f"{GROUP}/job-uid"
+LABEL_JOB_NAME = f"{GROUP}/job-name"
+"""Cut to 63 characters; the UID is what decisions are made on."""
+LABEL_ATTEMPT = f"{GROUP}/attempt"
+LABEL_BACKEND = f"{GROUP}/backend"
+LABEL_ROLE = f"{GROUP}/role"
+ROLE_EXECUTOR = "executor"
+ROLE_WARM = "warm"
+ROLE_RESULT = "result"
+ROLE_INPUT = "input"
+
+ANNOTATION_CLAIM = f"{GROUP}/claim"
+"""On a warm pod: `<job name>/<job UID>/<attempt>` of the one job that it was claimed for."""
+ANNOTATION_SUMMARY = f"{GROUP}/summary"
+"""On a result ConfigMap: messages.work.Summary as JSON, so that settling a job reads no result."""
+ANNOTATION_DIGEST = f"{GROUP}/digest"
+ANNOTATION_OUTPUT = f"{GROUP}/output"
+"""On a result ConfigMap: where the result is, as `status.results.location` will say it."""
+
+RESULT_KEY = "results.json"
+RESULT_KEY_COMPRESSED = "results.json.gz"
+INPUT_KEY = "source"
