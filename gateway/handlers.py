@@ -1,0 +1,193 @@
+"""HTTP at the executors' door: every answer is a message of `messages.work` or an empty body."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass
+from typing import TypeVar
+
+import msgspec
+import structlog
+from aiohttp import web
+
+from api.quantities import parse_cpu, parse_memory
+from api.views import QiskitJob
+from gateway.identity import (
+    Assignment,
+    Caller,
+    Go,
+    Over,
+    TokenVerifier,
+    Unauthenticated,
+    Wait,
+    admit,
+    assignment,
+)
+from gateway.orders import NoOrder, OrderSettings, write_order
+from gateway.output import TooLarge
+from gateway.results import Refused, store
+from gateway.waiting import Changes
+from informers import Informer
+from kube import ApiError, Client, Pod
+from messages.failure import ExecutorReason
+from messages.work import WORK_POLL_SECONDS, Accepted, HandIn, Limits, Progress, Refusal
+
+log = structlog.get_logger("gateway")
+
+BODY_LIMIT = 32 << 20
+"""Bytes of a hand-in that are read at all; far above what a ConfigMap takes, so that TooLarge can say how far."""
+
+HAND_INS_AT_ONCE = 8
+"""Hand-ins that are read and stored at the same time by one replica: bounds its memory to 8 bodies."""
+
+M = TypeVar("M", bound=msgspec.Struct)
+
+
+@dataclass(frozen=True, slots=True)
+class Doorkeeper:
+    """What the handlers need to know and to reach."""
+
+    client: Client
+    verifier: TokenVerifier
+    jobs: Informer[QiskitJob]
+    pods: Informer[Pod]
+    changes: Changes
+    orders: OrderSettings
+    hand_ins: asyncio.Semaphore
+    closing: asyncio.Event
+
+    def app(self) -> web.Application:
+        """The aiohttp application with its three calls."""
+        application = web.Application(client_max_size=BODY_LIMIT)
+        application.router.add_get("/v1/work", self.work)
+        application.router.add_post("/v1/progress", self.progress)
+        application.router.add_post("/v1/result", self.result)
+        return application
+
+    async def work(self, request: web.Request) -> web.StreamResponse:
+        """Hold the caller until its pod is given an attempt, for at most `WORK_POLL_SECONDS`."""
+        caller = await self._caller(request)
+        deadline = time.monotonic() + WORK_POLL_SECONDS
+        while True:
+            changed = asyncio.Event()
+            pod, claim, job = self._known(caller)
+            keys = [caller.pod_uid, *([claim.job_uid] if claim else [])]
+            with self.changes.watching(changed, *keys):
+                admission = admit(job, claim, caller.pod_uid) if claim and job else Wait()
+                if isinstance(admission, Over):
+                    return _refuse(admission.reason, admission.message)
+                if isinstance(admission, Go) and pod and claim and job:
+                    return await self._hand_out(pod, claim, job)
+                if self.closing.is_set() or not await _within(changed, self.closing, deadline):
+                    return web.Response(status=204)
+
+    async def progress(self, request: web.Request) -> web.StreamResponse:
+        """Tell the caller whether its attempt still counts."""
+        caller = await self._caller(request)
+        message = await _body(request, Progress)
+        _, claim, job = self._known(caller)
+        if claim is None or (message.job_uid, message.attempt) != (claim.job_uid, claim.attempt):
+            return _refuse("AttemptOver", "this pod was not given that attempt")
+        admission = admit(job, claim, caller.pod_uid)
+        if isinstance(admission, Over):
+            return _refuse(admission.reason, admission.message)
+        log.debug("progress", job=claim.job_name, namespace=caller.namespace, stage=message.stage)
+        return web.Response(status=204)
+
+    async def result(self, request: web.Request) -> web.StreamResponse:
+        """Store a finished attempt's result, and answer 200 only after it is stored."""
+        caller = await self._caller(request)
+        _, claim, _ = self._known(caller)
+        if claim is None:
+            return _refuse("AttemptOver", "this pod was given no attempt")
+        async with self.hand_ins:
+            hand_in = await _body(request, HandIn)
+            try:
+                location = await store(self.client, caller.namespace, claim, caller.pod_uid, hand_in)
+            except Refused as refusal:
+                return _refuse(refusal.reason, str(refusal))
+            except TooLarge as too_large:
+                return _refuse(ExecutorReason.RESULT_TOO_LARGE, str(too_large), status=413)
+            except ApiError as error:
+                return _unavailable(error)
+        log.info("result stored", job=claim.job_name, namespace=caller.namespace, location=location)
+        return _answer(Accepted(location=location))
+
+    async def _hand_out(self, pod: Pod, claim: Assignment, job: QiskitJob) -> web.StreamResponse:
+        container = pod.spec.containers[0]
+        limits = container.resources.limits
+        try:
+            order = await write_order(
+                self.client,
+                job,
+                attempt=claim.attempt,
+                image=container.image,
+                limits=Limits(
+                    memory_bytes=parse_memory(limits["memory"]) if "memory" in limits else None,
+                    cpus=float(parse_cpu(limits["cpu"])) if "cpu" in limits else None,
+                ),
+                settings=self.orders,
+            )
+        except NoOrder as error:
+            return _refuse(error.reason, str(error))
+        except ApiError as error:
+            return _unavailable(error)
+        log.info("work handed out", job=claim.job_name, namespace=job.metadata.namespace, attempt=claim.attempt)
+        return _answer(order)
+
+    async def _caller(self, request: web.Request) -> Caller:
+        scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+        try:
+            if scheme.lower() != "bearer" or not token:
+                raise Unauthenticated("a bearer token is required")
+            return await self.verifier.verify(token.strip())
+        except Unauthenticated as error:
+            raise web.HTTPUnauthorized(text=str(error)) from None
+        except ApiError as error:
+            raise web.HTTPServiceUnavailable(text=f"tokens cannot be checked now: {error.reason}") from error
+
+    def _known(self, caller: Caller) -> tuple[Pod | None, Assignment | None, QiskitJob | None]:
+        """What this replica's caches hold of the caller; a pod of the same name with another UID is not it."""
+        pod = self.pods.get(caller.namespace, caller.pod_name)
+        if pod is None or pod.metadata.uid != caller.pod_uid:
+            return None, None, None
+        claim = assignment(pod)
+        if claim is None:
+            return pod, None, None
+        return pod, claim, self.jobs.get(caller.namespace, claim.job_name)
+
+
+async def _within(changed: asyncio.Event, closing: asyncio.Event, deadline: float) -> bool:
+    """Wait for either event; False when the deadline passed or the gateway is closing."""
+    waits = [asyncio.ensure_future(changed.wait()), asyncio.ensure_future(closing.wait())]
+    try:
+        await asyncio.wait(
+            waits, timeout=max(0.0, deadline - time.monotonic()), return_when=asyncio.FIRST_COMPLETED
+        )
+    finally:
+        for wait in waits:
+            wait.cancel()
+        await asyncio.gather(*waits, return_exceptions=True)
+    return changed.is_set() and not closing.is_set()
+
+
+async def _body(request: web.Request, kind: type[M]) -> M:
+    try:
+        return msgspec.json.decode(await request.read(), type=kind)
+    except msgspec.DecodeError as error:
+        raise web.HTTPBadRequest(text=f"not a {kind.__name__}: {error}") from None
+
+
+def _answer(message: msgspec.Struct, status: int = 200) -> web.Response:
+    return web.Response(status=status, body=msgspec.json.encode(message), content_type="application/json")
+
+
+def _refuse(reason: str, message: str, *, status: int = 409) -> web.Response:
+    return _answer(Refusal(reason=reason, message=message), status)
+
+
+def _unavailable(error: ApiError) -> web.Response:
+    log.warning("the API server cannot be reached for an executor", reason=error.reason, error=str(error))
+    refusal = Refusal(reason="GatewayUnavailable", message=f"the API server answered {error.reason}")
+    return _answer(refusal, 503)

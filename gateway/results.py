@@ -1,0 +1,116 @@
+"""Storing a result exactly once, whatever is in its place and however often it is handed in."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+import msgspec
+
+from api.naming import output_name, receipt_name
+from api.views import QiskitJob
+from gateway.identity import Assignment, Go, admit
+from gateway.output import Owner, belongs_to, is_same, result_config_map
+from kube import CONFIG_MAPS, QISKIT_JOBS, AlreadyExists, Client, NotFound
+from messages.work import HandIn
+
+
+class Refused(Exception):
+    """The hand-in will never be taken. `reason` is for the executor's report."""
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+async def store(client: Client, namespace: str, claim: Assignment, pod_uid: str, hand_in: HandIn) -> str:
+    """Create the output object of a finished attempt and return its location.
+
+    The job is read live: a cache that lags must not let an attempt that is over store anything. A hand-in
+    that was stored before (the answer was lost on the way) is answered like the first time.
+
+    Raises:
+        Refused: if the attempt is over, or another object stands in both places.
+        gateway.output.TooLarge: if the result does not fit.
+        kube.ApiError: if the API server cannot be asked; the executor keeps the result and tries again.
+    """
+    if (hand_in.job_uid, hand_in.attempt) != (claim.job_uid, claim.attempt):
+        raise Refused("AttemptOver", "the result is of another attempt than the one this pod was given")
+    if hand_in.document and _digest(hand_in.document) != hand_in.digest:
+        raise Refused("DigestMismatch", "the document does not have the digest that it was sent with")
+    job = await _live_job(client, namespace, claim.job_name)
+    if job is None:
+        raise Refused("JobGone", f"QiskitJob {claim.job_name} is gone")
+    owner = Owner(
+        name=claim.job_name,
+        namespace=namespace,
+        uid=claim.job_uid,
+        attempt=claim.attempt,
+        retain=job.spec.output.retention == "retain",
+    )
+    places = _places(job)
+    admission = admit(job, claim, pod_uid)
+    if not isinstance(admission, Go):
+        for name, location in places:
+            if is_same(await _existing(client, namespace, name), owner, hand_in.digest):
+                return location
+        reason, message = getattr(admission, "reason", "NotRecorded"), getattr(admission, "message", "")
+        raise Refused(reason, message or "this pod is not recorded as the job's executor")
+    for name, location in places:
+        body = result_config_map(owner, hand_in, name=name, location=location)
+        try:
+            await client.create(CONFIG_MAPS, body, namespace)
+        except AlreadyExists:
+            existing = await _existing(client, namespace, name)
+            if is_same(existing, owner, hand_in.digest):
+                return location
+            if belongs_to(existing, owner):
+                raise Refused("AlreadyStored", f"ConfigMap {name} holds a result of this job") from None
+            continue
+        return location
+    taken = " and ".join(name for name, _ in places)
+    raise Refused("OutputConflict", f"ConfigMap {taken} exist and are not this job's; delete or rename them")
+
+
+def _places(job: QiskitJob) -> list[tuple[str, str]]:
+    """Where the result may go, in order: (ConfigMap's name, location as the status will say it)."""
+    metadata, output = job.metadata, job.spec.output
+    receipt = receipt_name(metadata.uid)
+    if output.type == "pvc":
+        folder = f"{output.path.strip('/')}/" if output.path else ""
+        return [(receipt, f"{output.location}/{folder}{volume_folder(metadata.name, metadata.uid)}")]
+    name = output_name(metadata.name, metadata.uid, output.location)
+    return [(name, name), (receipt, receipt)]
+
+
+def volume_folder(job_name: str, job_uid: str) -> str:
+    """The job's own folder on a volume (the pod's subPath): `<job>-<uid>`."""
+    return f"{job_name}-{job_uid}"
+
+
+async def _live_job(client: Client, namespace: str, name: str) -> QiskitJob | None:
+    try:
+        return await client.get(QISKIT_JOBS, name, namespace, type=QiskitJob)
+    except NotFound:
+        return None
+
+
+async def _existing(client: Client, namespace: str, name: str) -> dict[str, Any]:
+    try:
+        found: dict[str, Any] = await client.get(CONFIG_MAPS, name, namespace)
+    except NotFound:
+        return {}
+    return found
+
+
+def _digest(document: bytes) -> str:
+    return f"sha256:{hashlib.sha256(document).hexdigest()}"
+
+
+def decode_hand_in(body: bytes) -> HandIn:
+    """Decode a request's body.
+
+    Raises:
+        msgspec.DecodeError: if it is not a HandIn.
+    """
+    return msgspec.json.decode(body, type=HandIn)
