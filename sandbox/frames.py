@@ -1,0 +1,47 @@
+"""Length-prefixed frames on a pipe: how a child's bytes keep their bounds. Four bytes, little endian."""
+
+from __future__ import annotations
+
+import os
+import struct
+
+_PREFIX = struct.Struct("<I")
+
+
+class FramesTooLarge(Exception):
+    """The other side has announced or sent more than it may. Stop reading and end it."""
+
+
+def write_frame(descriptor: int, content: bytes) -> None:
+    """Write one frame to a blocking pipe. Raises OSError if nobody reads any more."""
+    rest = memoryview(_PREFIX.pack(len(content)) + content)
+    while rest:
+        rest = rest[os.write(descriptor, rest) :]
+
+
+class FrameReader:
+    """Takes bytes as they come and gives back complete frames; holds at most `limit` bytes in all its life.
+
+    A length is believed only as far as it fits into what is left of the limit, so that four bytes cannot
+    make the reader set aside four gigabytes.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self._left = limit
+        self._buffer = bytearray()
+
+    def feed(self, chunk: bytes) -> list[bytes]:
+        """Add bytes and return the frames that are now complete. Raises FramesTooLarge beyond the limit."""
+        self._buffer += chunk
+        frames = []
+        while len(self._buffer) >= _PREFIX.size:
+            (length,) = _PREFIX.unpack_from(self._buffer)
+            if _PREFIX.size + length > self._left:
+                raise FramesTooLarge(f"a frame of {length} bytes, with {self._left} left of the limit")
+            end = _PREFIX.size + length
+            if len(self._buffer) < end:
+                break
+            frames.append(bytes(self._buffer[_PREFIX.size : end]))
+            del self._buffer[:end]
+            self._left -= end
+        return frames
