@@ -1,0 +1,22 @@
+"""Points in time as Kubernetes writes them: RFC 3339, UTC, whole seconds."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+
+def format_time(epoch_seconds: float) -> str:
+    """Write seconds since 1970 as "2027-01-31T08:00:00Z"; fractions of a second are cut off."""
+    return datetime.fromtimestamp(int(epoch_seconds), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def parse_time(text: str) -> float:
+    """Seconds since 1970 of an RFC 3339 time with a zone; fractions are kept (Lease times have them).
+
+    Raises:
+        ValueError: if it is no such time.
+    """
+    time = datetime.fromisoformat(text)
+    if time.tzinfo is None:
+        raise ValueError(f"{text!r} does not say its time zone")
+    return time.timestamp()
