@@ -73,10 +73,10 @@ class WorkQueue(Generic[K]):
         kept = self._kept_priority(key, priority)
         self._put(key, kept, self._clock() + seconds if seconds > 0 else None)
 
-    def add_rate_limited(self, key: K, priority: int | None = None) -> None:
-        """Asks for the key after its backoff, and counts a failure."""
+    def add_rate_limited(self, key: K, priority: int | None = None, *, at_least: float = 0.0) -> None:
+        """Asks for the key after its backoff, not before `at_least` seconds, and counts a failure."""
         if not self._closed:
-            self.add_after(key, self._retry_delay.next_delay(key), priority)
+            self.add_after(key, max(at_least, self._retry_delay.next_delay(key)), priority)
             self._metrics.retried()
 
     def forget(self, key: K) -> None:
