@@ -70,7 +70,8 @@ def set_condition(
     """Return `conditions` with one of them set; the very same tuple if that changes nothing.
 
     `now` (RFC 3339) becomes the transition time only if `status` changed: what merely says more about the
-    same state is no transition. Order is kept and a new type goes last, so that a patch stays small to read.
+    same state is no transition. Order is kept and a new type goes last, so that a patch stays small to
+    read.
     """
     old = find_condition(conditions, type_)
     new = Condition(

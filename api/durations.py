@@ -33,11 +33,10 @@ def parse_duration(text: str) -> float:
 def format_duration(seconds: float) -> str:
     """Write seconds as a duration, rounded to the millisecond: 0 is "0s", 5400 "1h30m", 0.0125 "13ms".
 
-    Below a second the unit is ms; from a second on hours, minutes and seconds, where only seconds may have a
-    fraction. Reading it back gives the rounded value.
+    Below a second the unit is ms; from a second on hours, minutes and seconds, where only seconds may have
+    a fraction. Reading it back gives the rounded value.
 
-    Raises:
-        ValueError: if `seconds` is negative or not finite.
+    Raises: ValueError: if `seconds` is negative or not finite.
     """
     if not 0 <= seconds < float("inf"):
         raise ValueError(f"{seconds} is no length of time")

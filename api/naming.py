@@ -46,7 +46,8 @@ def output_name(job: str, uid: str, location: str | None) -> str:
 
 
 def receipt_name(uid: str) -> str:
-    """`result-<uid>`: the receipt of a result on a volume; also where a result goes whose place is taken."""
+    """`result-<uid>`: the receipt of a result on a volume; also where a result goes whose place is
+    taken."""
     return f"result-{uid}"
 
 

@@ -68,10 +68,10 @@ def parse_memory(text: str | int) -> int:
 
 
 def format_memory(size: int) -> str:
-    """Write bytes with the largest binary suffix that keeps them exact: 536870912 is "512Mi", 1000 is "1000".
+    """Write bytes with the largest binary suffix that keeps them exact: 536870912 is "512Mi", 1000 is
+    "1000".
 
-    Raises:
-        ValueError: if `size` is negative.
+    Raises: ValueError: if `size` is negative.
     """
     if size < 0:
         raise ValueError(f"{size} bytes is no amount of memory")

@@ -1,7 +1,8 @@
 """QiskitJob and QiskitBackend as the operator reads them: decoded once from a watch line, never changed.
 
-Every field here exists under the same JSON name in the pydantic models, which are the contract; a test holds
-the two together. Defaults repeat the schema's, so that an object that was stored without one reads the same.
+Every field here exists under the same JSON name in the pydantic models, which are the contract; a test
+holds the two together. Defaults repeat the schema's, so that an object that was stored without one reads
+the same.
 """
 
 from __future__ import annotations
