@@ -1,0 +1,3 @@
+module qiskit-operator/e2e/pause
+
+go 1.24
