@@ -8,8 +8,8 @@ It is started by `localcluster.keeping` and speaks JSON lines: orders on stdin, 
     → {"event": "exited", "id": 1, "status": 9}         a wait status, as os.waitstatus_to_exitcode takes it
 
 Once stdin ends, or the parent is gone by whatever signal, it kills every child, removes the folders and
-files that it was given, and exits. Should it be killed itself, the kernel kills the children (PR_SET_PDEATHSIG). It is
-single-threaded and imports nothing but the standard library: a fork is cheap and safe.
+files that it was given, and exits. Should it be killed itself, the kernel kills the children
+(PR_SET_PDEATHSIG). It is single-threaded and imports nothing but the standard library: a fork is cheap.
 """
 
 from __future__ import annotations
