@@ -100,7 +100,7 @@ class ResultsSummary(Block):
     """Shots of each circuit."""
 
     execution_time: str | None = None
-    """Time spent in the simulator."""
+    """Time spent in the simulator, for example `12ms`."""
 
     top_counts: dict[str, int] | None = None
     """The most frequent outcomes of the first circuit, ten at most."""
@@ -122,10 +122,10 @@ class JobMetrics(Block):
     """From the job's creation to its end."""
 
     memory_usage: str | None = None
-    """The most memory that the circuit's process held."""
+    """The most memory that the circuit's process held, for example `103Mi`."""
 
     cpu_usage: str | None = None
-    """CPU time of the circuit's process."""
+    """CPU time of the circuit's process, for example `1.234s`."""
 
 
 class QiskitJobStatus(Block):
@@ -133,8 +133,8 @@ class QiskitJobStatus(Block):
     kept elsewhere."""
 
     phase: Phase = Phase.PENDING
-    """Pending, Validating, Scheduling, Running, Retrying (between attempts), and in the end Completed,
-    Failed or Cancelled."""
+    """How far the job has come. Retrying is the time between two attempts; Completed, Failed and Cancelled
+    are final."""
 
     message: str | None = None
     """What happened, in one line; for an error in the circuit's source with the line number and the end of
