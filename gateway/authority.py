@@ -128,7 +128,9 @@ class AuthorityStore:
     def _decode(self, secret: dict[str, Any]) -> Authorities:
         data = secret.get("data") or {}
         try:
-            text = {key: base64.b64decode(value, validate=True).decode("ascii") for key, value in data.items()}
+            text = {
+                key: base64.b64decode(value, validate=True).decode("ascii") for key, value in data.items()
+            }
             successor = load_authority(text["next.crt"], text["next.key"]) if "next.crt" in text else None
             return Authorities(load_authority(text["ca.crt"], text["ca.key"]), successor)
         except (KeyError, ValueError, binascii.Error) as error:

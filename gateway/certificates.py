@@ -78,7 +78,7 @@ def load_authority(certificate_pem: str, key_pem: str) -> Authority:
     certificate = x509.load_pem_x509_certificate(certificate_pem.encode("ascii"))
     key = serialization.load_pem_private_key(key_pem.encode("ascii"), password=None)
     if not isinstance(key, ec.EllipticCurvePrivateKey):
-        raise ValueError("the authority's key is not an elliptic-curve key")
+        raise ValueError("the authority's key is not an elliptic-curve key")  # noqa: TRY004 - the text is wrong
     if key.public_key() != certificate.public_key():
         raise ValueError("the authority's key does not belong to its certificate")
     return Authority(certificate, key)

@@ -12,7 +12,7 @@ import structlog
 from aiohttp import web
 
 from api.quantities import parse_cpu, parse_memory
-from api.views import QiskitJob
+from api.views import QiskitBackend, QiskitJob
 from gateway.identity import (
     Assignment,
     Caller,
@@ -28,7 +28,7 @@ from gateway.orders import NoOrder, OrderSettings, write_order
 from gateway.output import TooLarge
 from gateway.results import Refused, store
 from gateway.waiting import Changes
-from informers import Informer
+from informers.informer import Informer
 from kube import ApiError, Client, Pod
 from messages.failure import ExecutorReason
 from messages.work import WORK_POLL_SECONDS, Accepted, HandIn, Limits, Progress, Refusal
@@ -51,6 +51,7 @@ class Doorkeeper:
     client: Client
     verifier: TokenVerifier
     jobs: Informer[QiskitJob]
+    backends: Informer[QiskitBackend]
     pods: Informer[Pod]
     changes: Changes
     orders: OrderSettings
@@ -121,6 +122,7 @@ class Doorkeeper:
             order = await write_order(
                 self.client,
                 job,
+                self._backend(job),
                 attempt=claim.attempt,
                 image=container.image,
                 limits=Limits(
@@ -133,8 +135,14 @@ class Doorkeeper:
             return _refuse(error.reason, str(error))
         except ApiError as error:
             return _unavailable(error)
-        log.info("work handed out", job=claim.job_name, namespace=job.metadata.namespace, attempt=claim.attempt)
+        log.info(
+            "work handed out", job=claim.job_name, namespace=job.metadata.namespace, attempt=claim.attempt
+        )
         return _answer(order)
+
+    def _backend(self, job: QiskitJob) -> QiskitBackend | None:
+        name = job.spec.backend.name
+        return self.backends.get(job.metadata.namespace, name) if name else None
 
     async def _caller(self, request: web.Request) -> Caller:
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")

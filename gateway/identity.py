@@ -61,7 +61,11 @@ class TokenVerifier:
         review = await self._client.review_token(token, [TOKEN_AUDIENCE])
         if not review.authenticated or TOKEN_AUDIENCE not in review.audiences:
             raise Unauthenticated("the API server does not know this token for the gateway's audience")
-        if not review.pod_name or not review.pod_uid or not review.username.startswith(_SERVICE_ACCOUNT_PREFIX):
+        if (
+            not review.pod_name
+            or not review.pod_uid
+            or not review.username.startswith(_SERVICE_ACCOUNT_PREFIX)
+        ):
             raise Unauthenticated("the token is not bound to a pod")
         namespace = review.username.removeprefix(_SERVICE_ACCOUNT_PREFIX).split(":", 1)[0]
         caller = Caller(namespace, review.pod_name, review.pod_uid)
@@ -133,5 +137,7 @@ def admit(job: QiskitJob | None, claim: Assignment, pod_uid: str) -> Admission:
     if status.attempt == claim.attempt and status.job_id == pod_uid:
         return Go()
     if status.attempt == claim.attempt and status.job_id:
-        return Over("AttemptOver", f"attempt {claim.attempt} of QiskitJob {claim.job_name} has another executor")
+        return Over(
+            "AttemptOver", f"attempt {claim.attempt} of QiskitJob {claim.job_name} has another executor"
+        )
     return Wait()

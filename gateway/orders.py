@@ -10,7 +10,7 @@ from typing import Any
 from api.durations import parse_duration
 from api.names import INPUT_KEY
 from api.naming import input_name
-from api.views import QiskitJob
+from api.views import QiskitBackend, QiskitJob
 from kube import CONFIG_MAPS, QISKIT_JOBS, Client, NotFound
 from messages.circuit import Format, Source
 from messages.failure import ExecutorReason
@@ -34,9 +34,18 @@ class OrderSettings:
 
 
 async def write_order(
-    client: Client, job: QiskitJob, *, attempt: int, image: str, limits: Limits, settings: OrderSettings
+    client: Client,
+    job: QiskitJob,
+    backend: QiskitBackend | None,
+    *,
+    attempt: int,
+    image: str,
+    limits: Limits,
+    settings: OrderSettings,
 ) -> WorkOrder:
     """Read the job's source and write the order for one attempt.
+
+    What the job leaves open (method automatic, no noise model) is as `backend` has it.
 
     Raises:
         NoOrder: if the source is gone, or its hash is not the one in `status.source.hash`.
@@ -68,13 +77,13 @@ async def write_order(
         execution=Execution(
             shots=execution.shots,
             optimization_level=execution.optimization_level,
-            method=execution.method,
+            method=_method(job, backend),
             max_execution_seconds=(
                 parse_duration(execution.max_execution_time)
                 if execution.max_execution_time
                 else settings.default_max_execution
             ),
-            noise_model=execution.noise_model,
+            noise_model=execution.noise_model or (backend.spec.noise_model if backend else None),
             seed_simulator=execution.seed_simulator,
             seed_transpiler=execution.seed_transpiler,
         ),
@@ -84,6 +93,13 @@ async def write_order(
         operator_version=settings.operator_version,
         executor_image=image,
     )
+
+
+def _method(job: QiskitJob, backend: QiskitBackend | None) -> str:
+    method = job.spec.execution.method
+    if method == "automatic" and backend is not None and backend.spec.method:
+        return backend.spec.method
+    return method
 
 
 async def read_source(client: Client, job: QiskitJob) -> bytes:

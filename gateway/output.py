@@ -71,7 +71,9 @@ def result_config_map(owner: Owner, hand_in: HandIn, *, name: str, location: str
         data[RESULT_KEY] = document.decode("utf-8")
     for key, value in hand_in.extras.items():
         _put(data, binary, key, value)
-    size = sum(len(k) + len(v.encode()) for k, v in data.items()) + sum(len(k) + len(v) for k, v in binary.items())
+    size = sum(len(k) + len(v.encode()) for k, v in data.items()) + sum(
+        len(k) + len(v) for k, v in binary.items()
+    )
     if size > DATA_LIMIT:
         raise TooLarge(
             f"the result takes {_mebibytes(size)} even compressed, and a ConfigMap holds 1 MiB; "

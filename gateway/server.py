@@ -14,14 +14,15 @@ from typing import Generic, TypeVar
 import structlog
 from aiohttp import web
 
-from api.views import QiskitJob
+from api.views import QiskitBackend, QiskitJob
 from gateway.authority import AuthorityStore, Trust
 from gateway.certificates import LEAF_LIFETIME, Leaf, issue_leaf
 from gateway.handlers import HAND_INS_AT_ONCE, Doorkeeper
 from gateway.identity import TokenVerifier, assignment
 from gateway.orders import OrderSettings
 from gateway.waiting import Changes
-from informers import Informer
+from informers import KubernetesObject, Tombstone, last_state
+from informers.informer import Informer
 from kube import ApiError, Client, Pod
 
 log = structlog.get_logger("gateway")
@@ -31,7 +32,7 @@ SERVER_NAME = "qiskit-operator-gateway"
 
 RENEW_CHECK = timedelta(hours=1)
 
-T = TypeVar("T")
+T = TypeVar("T", bound=KubernetesObject)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +54,7 @@ class Gateway:
 
     client: Client
     jobs: Informer[QiskitJob]
+    backends: Informer[QiskitBackend]
     pods: Informer[Pod]
     settings: GatewaySettings
     clock: Callable[[], float]
@@ -102,6 +104,7 @@ class Gateway:
             client=self.client,
             verifier=TokenVerifier(self.client, self.clock),
             jobs=self.jobs,
+            backends=self.backends,
             pods=self.pods,
             changes=self._changes,
             orders=self.settings.orders,
@@ -159,14 +162,14 @@ class _Report(Generic[T]):
     def __init__(self, report: Callable[[T], None]) -> None:
         self._report = report
 
-    def on_add(self, obj: T, initial: bool) -> None:  # noqa: FBT001 - the handler protocol's signature
+    def on_add(self, obj: T, initial: bool) -> None:  # noqa: ARG002 - the protocol's signature
         self._report(obj)
 
-    def on_update(self, old: T, new: T) -> None:
+    def on_update(self, old: T, new: T) -> None:  # noqa: ARG002 - the protocol's signature
         self._report(new)
 
-    def on_delete(self, obj: T) -> None:
-        self._report(obj)
+    def on_delete(self, last: T | Tombstone[T]) -> None:
+        self._report(last_state(last))
 
 
 def _load(tls: ssl.SSLContext, leaf: Leaf) -> None:

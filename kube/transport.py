@@ -1,0 +1,211 @@
+"""One HTTP exchange with the API server: a deadline, credentials, waits it asks for, typed errors."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
+
+import aiohttp
+import msgspec
+
+from kube.config import Configuration
+from kube.errors import ApiError, DeadlineExceeded, Unauthorized, Unreachable, error_of
+from kube.objects import Status
+
+RETRIES = 10
+"""How often a request is repeated because the server said when to come back (client-go's number)."""
+
+LONGEST_WAIT = 60.0
+"""Seconds. A server that asks for more is not waited for: the caller is told instead."""
+
+CONNECTIONS = 64
+"""Requests that are under way at once. Watches have connections of their own and never wait for these."""
+
+CONNECT_TIMEOUT = 10.0
+"""Seconds to connect: a watch has no deadline as a whole, but a silent address is found out."""
+
+_status = msgspec.json.Decoder(Status)
+
+
+class Transport:
+    """Two connection pools to one API server; nothing here knows what a resource is."""
+
+    def __init__(
+        self,
+        configuration: Configuration,
+        *,
+        user_agent: str,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._configuration = configuration
+        self._headers = {"User-Agent": user_agent, "Accept": "application/json", **configuration.headers}
+        self._sleep = sleep
+        self._requests: aiohttp.ClientSession | None = None
+        self._watches: aiohttp.ClientSession | None = None
+
+    async def open(self) -> None:
+        """Make the pools; connections are made when they are needed."""
+        self._requests = self._session(CONNECTIONS)
+        self._watches = self._session(0)
+
+    async def close(self) -> None:
+        """Close both pools and every connection in them."""
+        for session in (self._requests, self._watches):
+            if session is not None:
+                await session.close()
+        self._requests = self._watches = None
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Mapping[str, str] | None = None,
+        body: bytes | None = None,
+        content_type: str = "application/json",
+        accept: str | None = None,
+        timeout: float,
+    ) -> bytes:
+        """Send one request and return the body of its answer. `timeout` (s) spans all its repetitions.
+
+        Raises:
+            ApiError: as the class that fits; DeadlineExceeded and Unreachable where there was no answer.
+        """
+        headers = dict(self._headers)
+        if body is not None:
+            headers["Content-Type"] = content_type
+        if accept is not None:
+            headers["Accept"] = accept
+        refused = False
+        waited = 0
+        try:
+            async with asyncio.timeout(timeout):
+                while True:
+                    try:
+                        return await self._exchange(method, path, params, body, headers, refresh=refused)
+                    except Unauthorized:
+                        if refused or self._configuration.authorization is None:
+                            raise
+                        refused = True
+                    except ApiError as error:
+                        wait = _wait(error)
+                        if wait is None or waited == RETRIES:
+                            raise
+                        waited += 1
+                        await self._sleep(wait)
+        except TimeoutError:
+            raise DeadlineExceeded(
+                0, "DeadlineExceeded", f"{method} {path}: no answer in {timeout:g} s"
+            ) from None
+
+    async def _exchange(
+        self,
+        method: str,
+        path: str,
+        params: Mapping[str, str] | None,
+        body: bytes | None,
+        headers: dict[str, str],
+        *,
+        refresh: bool,
+    ) -> bytes:
+        if self._requests is None:
+            raise RuntimeError("the client is not open; use it as an async context manager")
+        await self._authorize(headers, refresh=refresh)
+        url = self._configuration.server + path
+        try:
+            async with self._requests.request(
+                method, url, params=params, data=body, headers=headers, allow_redirects=False
+            ) as response:
+                payload = await response.read()
+                if response.status >= 300:
+                    raise _failure(response, payload)
+                return payload
+        except (aiohttp.ClientError, OSError) as error:
+            if isinstance(error, TimeoutError):
+                raise
+            raise Unreachable(
+                0, "Unreachable", f"{method} {path}: {error or type(error).__name__}"
+            ) from error
+
+    @asynccontextmanager
+    async def stream(
+        self, path: str, *, params: Mapping[str, str], accept: str | None = None
+    ) -> AsyncIterator[AsyncIterator[bytes]]:
+        """A GET whose body is read as it comes, on a connection of its own and without a deadline.
+
+        Raises:
+            ApiError: at the start, as `request`; `Unreachable` also later, when the stream is cut.
+        """
+        if self._watches is None:
+            raise RuntimeError("the client is not open; use it as an async context manager")
+        headers = dict(self._headers)
+        if accept is not None:
+            headers["Accept"] = accept
+        for refresh in (False, True):
+            await self._authorize(headers, refresh=refresh)
+            try:
+                response = await self._watches.get(
+                    self._configuration.server + path, params=params, headers=headers, allow_redirects=False
+                )
+            except (aiohttp.ClientError, OSError) as error:
+                said = str(error) or type(error).__name__
+                raise Unreachable(0, "Unreachable", f"GET {path}: {said}") from error
+            async with response:
+                if response.status == 401 and not refresh and self._configuration.authorization is not None:
+                    continue
+                if response.status >= 300:
+                    raise _failure(response, await response.read())
+                yield _chunks(response, path)
+                return
+
+    async def _authorize(self, headers: dict[str, str], *, refresh: bool) -> None:
+        if self._configuration.authorization is not None:
+            value = await self._configuration.authorization(refresh)
+            if value is not None:
+                headers["Authorization"] = value
+
+    def _session(self, limit: int) -> aiohttp.ClientSession:
+        tls: Any = self._configuration.ssl_context if self._configuration.ssl_context is not None else True
+        return aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=limit, ssl=tls, keepalive_timeout=75.0),
+            timeout=aiohttp.ClientTimeout(total=None, connect=None, sock_connect=CONNECT_TIMEOUT),
+            auto_decompress=True,
+            trust_env=False,
+        )
+
+
+async def _chunks(response: aiohttp.ClientResponse, path: str) -> AsyncIterator[bytes]:
+    try:
+        async for chunk in response.content.iter_any():
+            yield chunk
+    except (aiohttp.ClientError, OSError) as error:
+        said = str(error) or type(error).__name__
+        raise Unreachable(0, "Unreachable", f"GET {path}: the stream was cut: {said}") from error
+
+
+def _wait(error: ApiError) -> float | None:
+    """How long the server asks us to wait, if the request may be repeated at all."""
+    if error.retry_after is None or error.retry_after > LONGEST_WAIT:
+        return None
+    return error.retry_after if error.status == 429 or error.status >= 500 else None
+
+
+def _failure(response: aiohttp.ClientResponse, payload: bytes) -> ApiError:
+    """The error in an answer; a body that is no Status (a proxy's HTML) is quoted in short."""
+    try:
+        status = _status.decode(payload)
+    except msgspec.DecodeError:
+        status = Status(message=f"{response.reason}: {payload[:200].decode('utf-8', 'replace')!r}")
+    retry_after: float | None = None
+    header = response.headers.get("Retry-After", "")
+    if header.isdecimal():
+        retry_after = float(header)
+    return error_of(
+        response.status,
+        status.reason,
+        status.message,
+        retry_after=retry_after,
+        details=msgspec.to_builtins(status.details) if status.details else None,
+    )
