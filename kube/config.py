@@ -12,7 +12,6 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import cast
 
 from kubernetes_asyncio.client.configuration import Configuration as LoaderConfiguration
 from kubernetes_asyncio.config import ConfigException, load_kube_config
@@ -101,15 +100,12 @@ def token_file_authorization(path: Path, clock: Callable[[], float] = time.monot
 
 
 def _loader_authorization(loaded: LoaderConfiguration) -> Authorization | None:
-    username = cast("str | None", loaded.username)
-    if not loaded.api_key and not username and not loaded.refresh_api_key_hook:
+    if not loaded.api_key and not loaded.refresh_api_key_hook:
         return None
 
     async def authorization(_refresh: bool) -> str | None:
         # Runs the loader's hook, which runs an exec plugin again once its token has expired.
         value = await loaded.get_api_key_with_prefix("BearerToken")
-        if value is None and username:
-            value = loaded.get_basic_auth_token()
         return None if value is None else str(value)
 
     return authorization
