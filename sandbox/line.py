@@ -50,6 +50,7 @@ class Line:
         self._socket = end
         self._waiting: dict[int, asyncio.Future[Ended]] = {}
         self._sending = asyncio.Lock()
+        self._closing = asyncio.Lock()
         self.ready: asyncio.Future[None] = self._loop.create_future()
         self.lost: asyncio.Future[str] = self._loop.create_future()
         end.setblocking(False)
@@ -113,15 +114,18 @@ class Line:
     async def close(self) -> None:
         """End the process, and with it all of its children, and wait until it is gone."""
         self._lose("closed")
-        pidfd = os.pidfd_open(self._process.pid)
-        gone: asyncio.Future[None] = self._loop.create_future()
-        self._loop.add_reader(pidfd, _finish, gone)
-        try:
-            await gone
-        finally:
-            self._loop.remove_reader(pidfd)
-            os.close(pidfd)
-        self._process.wait()
+        async with self._closing:
+            if self._process.returncode is not None:
+                return
+            pidfd = os.pidfd_open(self._process.pid)
+            gone: asyncio.Future[None] = self._loop.create_future()
+            self._loop.add_reader(pidfd, _finish, gone)
+            try:
+                await gone
+            finally:
+                self._loop.remove_reader(pidfd)
+                os.close(pidfd)
+            self._process.wait()
 
     async def _writable(self) -> None:
         writable: asyncio.Future[None] = self._loop.create_future()
@@ -168,7 +172,7 @@ class Line:
         self._loop.remove_reader(self._socket)
         self._loop.remove_writer(self._socket)
         self._socket.close()
-        self._process.send_signal(signal.SIGKILL)
+        os.kill(self._process.pid, signal.SIGKILL)  # not reaped before `close`, so the PID is its own
         for ended in self._waiting.values():
             if not ended.done():
                 ended.set_exception(ZygoteFailed(cause))
