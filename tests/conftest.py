@@ -24,6 +24,10 @@ if TYPE_CHECKING:
 
 _ACCOUNT_SECONDS = 30.0
 
+# looptime asks for the current event loop around every test. Told that there is none, it leaves a test that
+# is not async alone; otherwise asyncio makes it one, which nobody closes.
+asyncio.set_event_loop(None)
+
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def control_plane(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[ControlPlane]:
