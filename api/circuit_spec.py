@@ -94,10 +94,10 @@ class CircuitSpec(Block):
     """The language: `python`, `qasm2` and `qasm3` (OpenQASM), or `qpy`. Detected from the content unless
     given."""
 
-    entrypoint: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", max_length=128)] | None = None
-    """For Python: the variable that holds the circuit or a list of circuits, or a function without
-    arguments that returns one. Unless given it is `qc`, `circuit` or `circuits`, else the circuit that was
-    bound last."""
+    entrypoint: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_.-]*$", max_length=128)] | None = None
+    """For Python: the variable that holds the circuit or a list of circuits, or a function that returns one,
+    whose arguments are taken from `parameters`; unless given it is `qc`, `circuit` or `circuits`, else the
+    circuit that was bound last. For QPY: the name of one circuit of the file; unless given all are run."""
 
     parameters: (
         Annotated[
