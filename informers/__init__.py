@@ -7,22 +7,30 @@ at a time). `Expectations` and `OwnWrites` keep a reconciler from acting on a ca
 from informers.backoff import Backoff
 from informers.expectations import Expectations
 from informers.handlers import Handler, Registration, Tombstone, last_state
+from informers.informer import Informer
 from informers.key import Key
+from informers.listwatch import ListWatch
 from informers.metrics import InformerMetrics, QueueMetrics
+from informers.namespaces import MultiNamespaceInformer
 from informers.objects import KubernetesObject, is_replaced, key_of
 from informers.own_writes import OwnWrites
+from informers.reflector import STUCK_AFTER
 from informers.retry_delay import RetryDelay, TokenBucket
 from informers.workqueue import PRIORITY_CHANGE, PRIORITY_INITIAL, ShutDown, WorkQueue
 
 __all__ = [
     "PRIORITY_CHANGE",
     "PRIORITY_INITIAL",
+    "STUCK_AFTER",
     "Backoff",
     "Expectations",
     "Handler",
+    "Informer",
     "InformerMetrics",
     "Key",
     "KubernetesObject",
+    "ListWatch",
+    "MultiNamespaceInformer",
     "OwnWrites",
     "QueueMetrics",
     "Registration",

@@ -10,7 +10,7 @@ import asyncio
 import logging
 import random
 from collections.abc import AsyncIterator, Sequence
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from typing import Any, Protocol
 
 from informers.actions import Action, Advance, Apply, Collect, Replace, ReplaceByCollected, Report
@@ -42,6 +42,9 @@ from informers.states import LATEST, BackingOff, Connecting, Listing, Streaming,
 from informers.timing import Clock, Sleep, let_others_run
 from informers.watch import start, step
 from kube.errors import ApiError
+
+OPENING = 30.0
+"""Seconds for a server to accept a watch; it answers at once, even where there is nothing to send yet."""
 
 INITIAL_LATE = 10.0
 """Seconds after which initial events without an end are worth a warning (G2)."""
@@ -215,8 +218,12 @@ class Reflector:
         self._collected = {}
         self._unreadable = set()
         opened = False
+        end: Event | None
         try:
-            async with self._source.watch(rv, timeout, state.initial) as lines:
+            async with AsyncExitStack() as stack:
+                watch = self._source.watch(rv, timeout, state.initial)
+                async with asyncio.timeout(OPENING) as deadline:
+                    lines = await stack.enter_async_context(watch)
                 opened = True
                 self._metrics.watch_opened(state.initial)
                 await self._take(Opened())
@@ -225,6 +232,11 @@ class Reflector:
             _log.info("%s: watch from %r %s: %s", self._name, rv, "cut" if opened else "refused", error)
             self._retry_after = error.retry_after or 0.0
             end = Ended(self._clock() - self._asked) if opened else Refused(fault_of_error(error))
+        except TimeoutError:
+            if not deadline.expired():
+                raise
+            _log.warning("%s: watch from %r not answered in %g s", self._name, rv, OPENING)
+            end = Refused(Fault.REFUSED)
         if end is not None:
             await self._take(end)
 
