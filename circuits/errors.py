@@ -1,0 +1,41 @@
+"""Why a source gave no circuit that can be run, in words for the person who wrote it."""
+
+from __future__ import annotations
+
+from messages.failure import ExecutorReason, Failure
+
+MESSAGE_LIMIT = 500
+"""Characters of a message: it becomes a status message that people read in a terminal."""
+
+
+class CircuitError(Exception):
+    """The source is at fault. `reason` becomes `status.reason`, and the job is not tried again.
+
+    `message` is one line. `line` is a line number in the user's own text, `traceback` the tail of the
+    traceback with the user's frames only; both are `None` where there is nothing to point at.
+    """
+
+    def __init__(
+        self,
+        reason: ExecutorReason,
+        message: str,
+        *,
+        line: int | None = None,
+        traceback: str | None = None,
+    ) -> None:
+        self.reason = reason
+        self.message = one_line(message)
+        self.line = line
+        self.traceback = traceback
+        super().__init__(self.message)
+
+    def failure(self) -> Failure:
+        """The same as a message for the job's status."""
+        return Failure(reason=self.reason, message=self.message, line=self.line, traceback=self.traceback)
+
+
+def one_line(text: str) -> str:
+    """Fold `text` into one line of at most `MESSAGE_LIMIT` characters that any terminal can show."""
+    folded = " ".join(text.split())
+    printable = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in folded)
+    return printable if len(printable) <= MESSAGE_LIMIT else printable[: MESSAGE_LIMIT - 1] + "…"

@@ -1,0 +1,100 @@
+"""Circuits as QPY bytes: how users hand them in, and how a built circuit passes to the step that runs it."""
+
+from __future__ import annotations
+
+import io
+import re
+import struct
+from collections.abc import Sequence
+
+from qiskit import QuantumCircuit, qpy
+from qiskit.exceptions import QiskitError
+from qiskit.qpy.common import QPY_VERSION
+
+from circuits.built import BuiltCircuit, name_of
+from circuits.errors import CircuitError
+from messages.failure import ExecutorReason
+
+_COLOURS = re.compile(r"\x1b\[[0-9;]*m")
+
+# What a reader raises over bytes that are no QPY at all, besides Qiskit's own errors.
+_UNREADABLE = (
+    QiskitError,
+    ValueError,
+    TypeError,
+    KeyError,
+    IndexError,
+    AttributeError,
+    EOFError,
+    struct.error,
+)
+
+
+def freeze(circuits: Sequence[QuantumCircuit]) -> bytes:
+    """The circuits as QPY of the newest version.
+
+    Raises:
+        CircuitError: CircuitInvalid if one of them cannot be written (an instruction that QPY does not know).
+    """
+    target = io.BytesIO()
+    try:
+        qpy.dump(list(circuits), target)
+    except (QiskitError, TypeError, ValueError, AttributeError, NotImplementedError) as error:
+        raise CircuitError(
+            ExecutorReason.CIRCUIT_INVALID, f"the circuit cannot be stored as QPY: {_message(error)}"
+        ) from None
+    return target.getvalue()
+
+
+def thaw(content: bytes) -> list[QuantumCircuit]:
+    """What `freeze` has written. Other versions of QPY are refused, however well-formed.
+
+    Raises:
+        CircuitError: CircuitInvalid if the bytes are anything else.
+    """
+    if content[6:7] != bytes([QPY_VERSION]):
+        raise CircuitError(
+            ExecutorReason.CIRCUIT_INVALID, "the built circuits are not in the form they were frozen in"
+        )
+    return _read(content)
+
+
+def load_qpy(content: bytes, entrypoint: str | None) -> list[BuiltCircuit]:
+    """The circuits of a QPY file that a user gave: all of them, or the one named `entrypoint`.
+
+    Raises:
+        CircuitError: CircuitInvalid for unreadable bytes, NoCircuit if there is no such circuit.
+    """
+    circuits = _read(content)
+    found = [BuiltCircuit(name_of(c, f"circuits[{index}]"), c) for index, c in enumerate(circuits)]
+    if entrypoint is None:
+        return found
+    chosen = [built for built in found if built.circuit.name == entrypoint]
+    if not chosen:
+        names = ", ".join(built.name for built in found[:12])
+        raise CircuitError(
+            ExecutorReason.NO_CIRCUIT, f"the QPY file has no circuit named {entrypoint}; it has {names}"
+        )
+    return chosen
+
+
+def _read(content: bytes) -> list[QuantumCircuit]:
+    try:
+        circuits = qpy.load(io.BytesIO(content))
+    except _UNREADABLE as error:
+        raise CircuitError(
+            ExecutorReason.CIRCUIT_INVALID, f"the QPY cannot be read: {_message(error)}"
+        ) from None
+    if not all(isinstance(circuit, QuantumCircuit) for circuit in circuits):
+        raise CircuitError(
+            ExecutorReason.CIRCUIT_INVALID, "the QPY holds pulse schedules, which cannot be simulated"
+        )
+    return list(circuits)
+
+
+def _message(error: Exception) -> str:
+    text = error.message if isinstance(error, QiskitError) else str(error)
+    # The Rust reader sends a drawn backtrace in colours; the first line that says something is the cause.
+    lines = [line.strip() for line in _COLOURS.sub("", str(text)).splitlines() if line.strip()]
+    causes = [line for line in lines if any(c.isalpha() for c in line) and "Backtrace" not in line]
+    return " ".join(causes[:2]) or type(error).__name__

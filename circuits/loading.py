@@ -1,0 +1,94 @@
+"""From the bytes of a source to circuits that can be run.
+
+    content ──▶ format ──▶ Python: run the module, find or call the entry point ──┐
+                       ├─▶ OpenQASM 2 and 3: parse                                ├─▶ bind ──▶ check
+                       └─▶ QPY: read ─────────────────────────────────────────────┘
+
+`load` executes user code where the format is Python: call it in a sandboxed child.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from circuits import entrypoint as entry
+from circuits.binding import bind
+from circuits.built import BuiltCircuit
+from circuits.errors import CircuitError
+from circuits.formats import detect_format
+from circuits.frozen import load_qpy
+from circuits.qasm import load_qasm
+from circuits.user_module import run_source
+from circuits.walk import measures
+from messages.circuit import Format
+from messages.failure import ExecutorReason
+
+CIRCUITS_LIMIT = 1000
+"""Circuits of one job, sweeps included: the result document lists every one of them."""
+
+
+def load(
+    content: bytes,
+    format: Format | None = None,  # noqa: A002 - the name of the field
+    entrypoint: str | None = None,
+    parameters: Sequence[Mapping[str, float]] = (),
+) -> list[BuiltCircuit]:
+    """Build the circuits of a source: at least one, each measured, with no parameter left open.
+
+    With several bindings in `parameters`, all circuits of the first come first, then those of the second.
+
+    Raises:
+        CircuitError: for every fault of the source, with a reason and a line for its author.
+        MemoryError: if building took more memory than there is; says nothing of the source.
+    """
+    bindings = list(parameters) or [{}]
+    built = _build(content, format or detect_format(content), entrypoint, bindings)
+    if len(built) > CIRCUITS_LIMIT:
+        raise CircuitError(
+            ExecutorReason.CIRCUIT_INVALID,
+            f"{len(built)} circuits are more than one job may have ({CIRCUITS_LIMIT}); use several jobs",
+        )
+    for one in built:
+        _check(one)
+    return built
+
+
+def _build(
+    content: bytes, language: Format, entrypoint: str | None, bindings: Sequence[Mapping[str, float]]
+) -> list[BuiltCircuit]:
+    if language is Format.PYTHON:
+        module = run_source(content, detect_format(content))
+        found = entry.find(module, content, entrypoint)
+        if not isinstance(found, list):
+            built = []
+            for binding in bindings:
+                circuits, taken = entry.call(found, binding)
+                built += bind(circuits, binding, {*taken, *entry.parameter_names(found)})
+            return built
+    elif language is Format.QPY:
+        found = load_qpy(content, entrypoint)
+    else:
+        if entrypoint is not None:
+            raise CircuitError(
+                ExecutorReason.INVALID_SPEC,
+                f"spec.circuit.entrypoint has no meaning for {language}: it names a variable or function "
+                "of Python, or a circuit of QPY",
+            )
+        found = load_qasm(content, language)
+    return [one for binding in bindings for one in bind(found, binding)]
+
+
+def _check(built: BuiltCircuit) -> None:
+    if built.circuit.num_input_vars:
+        names = ", ".join(sorted(var.name for var in built.circuit.iter_input_vars()))
+        raise CircuitError(
+            ExecutorReason.CIRCUIT_INVALID,
+            f"circuit {built.name} expects run-time inputs ({names}), which cannot be given; "
+            "use Parameter instead",
+        )
+    if not measures(built.circuit):
+        raise CircuitError(
+            ExecutorReason.NO_MEASUREMENT,
+            f"circuit {built.name} measures no qubit into a classical bit, so it would have no counts; "
+            "add measure_all()",
+        )

@@ -1,0 +1,67 @@
+"""Circuits from OpenQASM text. Neither reader opens files: only the standard includes are known."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import re
+
+import openqasm3
+from qiskit import QuantumCircuit, qasm2, qasm3
+from qiskit.exceptions import QiskitError
+
+from circuits.built import BuiltCircuit, name_of
+from circuits.errors import CircuitError
+from messages.circuit import Format
+from messages.failure import ExecutorReason
+
+_PLACE_2 = re.compile(r"<input>:(\d+),\d+: (.*)", re.DOTALL)
+_PLACE_3 = re.compile(r"(\d+),\d+: (.*)", re.DOTALL)
+_PLACE_ANTLR = re.compile(r"line (\d+):\d+ (.*)")
+
+
+def load_qasm(content: bytes, language: Format) -> list[BuiltCircuit]:
+    """The one circuit of an OpenQASM 2 or 3 program.
+
+    Raises:
+        CircuitError: CircuitSyntaxError with the line, or CircuitInvalid for bytes that are no text.
+    """
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise CircuitError(
+            ExecutorReason.CIRCUIT_SYNTAX_ERROR,
+            f"the source is not UTF-8 text: {error.reason} at byte {error.start}",
+        ) from None
+    circuit = _read_2(text) if language is Format.QASM2 else _read_3(text)
+    return [BuiltCircuit(name_of(circuit, "circuit"), circuit)]
+
+
+def _read_2(text: str) -> QuantumCircuit:
+    try:
+        return qasm2.loads(text, include_path=(), custom_instructions=qasm2.LEGACY_CUSTOM_INSTRUCTIONS)
+    except QiskitError as error:
+        raise _error(_PLACE_2.match(error.message), error.message) from None
+
+
+def _read_3(text: str) -> QuantumCircuit:
+    printed = io.StringIO()  # where the parser says what is wrong; its exception says nothing
+    try:
+        with contextlib.redirect_stderr(printed):
+            return qasm3.loads(text)
+    except QiskitError as error:
+        raise _error(_PLACE_3.match(error.message), error.message) from None
+    except openqasm3.parser.QASM3ParsingError as error:
+        said = printed.getvalue() or str(error)
+        raise _error(_PLACE_ANTLR.search(said), said) from None
+    except RecursionError:
+        raise CircuitError(
+            ExecutorReason.CIRCUIT_INVALID, "the program is nested too deeply to be read"
+        ) from None
+
+
+def _error(place: re.Match[str] | None, text: str) -> CircuitError:
+    if place is None:
+        return CircuitError(ExecutorReason.CIRCUIT_SYNTAX_ERROR, text or "not a valid OpenQASM program")
+    line = int(place[1])
+    return CircuitError(ExecutorReason.CIRCUIT_SYNTAX_ERROR, f"line {line}: {place[2]}", line=line)

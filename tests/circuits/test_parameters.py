@@ -1,0 +1,85 @@
+"""Parameter sweeps: each binding is one run."""
+
+import math
+
+import pytest
+
+from circuits import CircuitError, load
+from messages.failure import ExecutorReason as Reason
+
+ANSATZ = """
+a, b = Parameter("a"), Parameter("b")
+qc = QuantumCircuit(1, 1)
+qc.rx(a, 0)
+qc.rz(2 * b, 0)
+qc.measure(0, 0)
+"""
+
+
+def test_each_binding_is_one_run_with_its_values(python):
+    built = python(ANSATZ, None, [{"a": 1.0, "b": 2.0}, {"a": 3.0, "b": 4.0}])
+    assert [[i.params[0] for i in one.circuit.data[:2]] for one in built] == [[1.0, 4.0], [3.0, 8.0]]
+    assert [one.parameters for one in built] == [{"a": 1.0, "b": 2.0}, {"a": 3.0, "b": 4.0}]
+    assert not any(one.circuit.parameters for one in built)
+
+
+def test_several_circuits_are_all_run_for_each_binding(python):
+    built = python(ANSATZ + "circuits = [qc, qc.copy()]\ndel qc", None, [{"a": 1, "b": 2}, {"a": 3, "b": 4}])
+    assert [one.parameters["a"] for one in built] == [1, 1, 3, 3]
+
+
+@pytest.mark.parametrize(
+    ("binding", "said"),
+    [
+        ({"a": 1}, "circuit qc needs a value for b; give it in spec.circuit.parameters, known: a, b"),
+        ({}, "circuit qc needs a value for a, b;"),
+        ({"a": 1, "b": 2, "c": 3}, "no parameter is named c; known: a, b"),
+        ({"a": math.nan, "b": 2}, "parameter a is nan, expected a finite number"),
+    ],
+)
+def test_wrong_names_are_answered_with_the_known_ones(refused, binding, said):
+    error = refused(ANSATZ, None, [binding] if binding else [])
+    assert error.reason is Reason.CIRCUIT_INVALID
+    assert said in error.message
+
+
+def test_parameters_for_a_circuit_that_has_none_are_a_mistake(refused):
+    error = refused("qc = QuantumCircuit(1, 1)\nqc.measure(0, 0)", None, [{"a": 1}])
+    assert "no parameter is named a; the circuit has no parameters" in error.message
+
+
+def test_elements_of_a_vector_are_bound_by_their_names(python):
+    program = """
+    from qiskit.circuit import ParameterVector
+    v = ParameterVector("v", 2)
+    qc = QuantumCircuit(1, 1)
+    qc.rx(v[0], 0)
+    qc.rx(v[1], 0)
+    qc.measure(0, 0)
+    """
+    (built,) = python(program, None, [{"v[0]": 1.0, "v[1]": 2.0}])
+    assert [i.params[0] for i in built.circuit.data[:2]] == [1.0, 2.0]
+
+
+def test_a_function_takes_its_own_and_the_circuit_gets_the_rest(python):
+    program = """
+    def build(n):
+        qc = QuantumCircuit(n, n)
+        qc.rx(Parameter("a"), 0)
+        qc.measure(0, 0)
+        return qc
+    """
+    (built,) = python(program, "build", [{"n": 2, "a": 0.5}])
+    assert built.circuit.num_qubits == 2
+    assert built.circuit.data[0].params == [0.5]
+
+
+def test_an_input_of_openqasm_3_is_a_parameter():
+    source = b'OPENQASM 3.0; include "stdgates.inc"; input float a; qubit q; bit c; rx(a) q; c = measure q;'
+    (built,) = load(source, parameters=[{"a": 0.25}])
+    assert built.circuit.data[0].params == [0.25]
+
+
+def test_more_circuits_than_a_job_may_have_are_refused(python):
+    with pytest.raises(CircuitError, match="1001 circuits are more than one job may have"):
+        python(ANSATZ, None, [{"a": 1, "b": i} for i in range(1001)])

@@ -1,0 +1,174 @@
+"""User code runs as the program that it is."""
+
+import pytest
+
+from circuits.loading import load
+from messages.circuit import Format
+from messages.failure import ExecutorReason as Reason
+
+BELL = "qc = QuantumCircuit(2); qc.h(0); qc.cx(0, 1); qc.measure_all()"
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        """
+        def prepare(circuit):
+            flip(circuit)
+        def flip(circuit):
+            circuit.x(0)
+        qc = QuantumCircuit(1, 1)
+        prepare(qc)
+        qc.measure(0, 0)
+        """,
+        """
+        def build():
+            import math
+            from qiskit.circuit.library import XGate
+            qc = QuantumCircuit(1, 1)
+            qc.append(XGate(), [math.floor(0.5)])
+            qc.measure(0, 0)
+            return qc
+        qc = build()
+        """,
+        """
+        class Builder:
+            width = 1
+            def build(self):
+                qc = QuantumCircuit(self.width, self.width)
+                [qc.x(i) for i in range(self.width)]
+                qc.measure(0, 0)
+                return qc
+        qc = Builder().build()
+        """,
+        """
+        from dataclasses import dataclass
+        @dataclass
+        class Settings:
+            width: int = 1
+        s = Settings()
+        qc = QuantumCircuit(s.width, s.width)
+        qc.x(0)
+        qc.measure(0, 0)
+        """,
+        """
+        import pickle
+        class Settings:
+            width = 1
+        s = pickle.loads(pickle.dumps(Settings()))
+        qc = QuantumCircuit(s.width, 1)
+        qc.x(0)
+        qc.measure(0, 0)
+        """,
+        """
+        def main():
+            global qc
+            qc = QuantumCircuit(1, 1)
+            qc.x(0)
+            qc.measure(0, 0)
+        if __name__ == "__main__":
+            main()
+        """,
+        """
+        import sys, inspect
+        def one():
+            return 1
+        assert sys.modules["__main__"].one() == 1
+        assert "return 1" in inspect.getsource(one)
+        qc = QuantumCircuit(1, 1)
+        qc.x(0)
+        qc.measure(0, 0)
+        """,
+    ],
+    ids=["helpers", "import in a function", "class", "dataclass", "pickle", "main guard", "module"],
+)
+def test_ordinary_programs_run_as_on_the_command_line(python, program):
+    (built,) = python(program)
+    assert built.name == "qc"
+    assert dict(built.circuit.count_ops()) == {"x": 1, "measure": 1}
+
+
+def test_a_source_may_be_in_another_encoding():
+    source = '# -*- coding: latin-1 -*-\nfrom qiskit import QuantumCircuit\nname = "é"\n' + BELL
+    (built,) = load(source.encode("latin-1"))
+    assert built.circuit.num_qubits == 2
+
+
+def test_a_syntax_error_names_its_line(refused):
+    error = refused("x = 1\ny = (\n")
+    assert error.reason is Reason.CIRCUIT_SYNTAX_ERROR
+    assert error.line == 3
+    assert error.message == "line 3: '(' was never closed"
+    assert "    y = (" in error.traceback
+
+
+def test_an_error_shows_the_users_lines_only(refused):
+    error = refused(
+        """
+        import json
+        def inner():
+            return json.loads("{")
+        def outer():
+            inner()
+        outer()
+        """
+    )
+    assert error.reason is Reason.USER_CODE_ERROR
+    assert error.line == 5
+    assert error.message.startswith("JSONDecodeError: ")
+    assert error.message.endswith("(line 5)")
+    assert error.traceback.count('File "circuit.py"') == 3
+    assert 'return json.loads("{")' in error.traceback
+    assert "decoder.py" not in error.traceback
+    assert "user_module" not in error.traceback
+
+
+def test_a_circuit_that_qiskit_refuses_is_invalid_and_has_a_line(refused):
+    error = refused("qc = QuantumCircuit(2)\nqc.cx(0, 0)")
+    assert (error.reason, error.line) == (Reason.CIRCUIT_INVALID, 3)
+    assert error.message == "CircuitError: duplicate bit arguments (line 3)"
+
+
+@pytest.mark.parametrize(
+    ("call", "said"), [("sys.exit(3)", "3"), ("sys.exit()", ""), ("sys.exit('no')", "'no'")]
+)
+def test_leaving_is_reported_with_its_code(refused, call, said):
+    error = refused(f"import sys\n{call}")
+    assert (error.reason, error.line) == (Reason.USER_CODE_EXITED, 3)
+    assert f"sys.exit({said})" in error.message
+
+
+@pytest.mark.parametrize(
+    "raising",
+    [
+        "raise KeyboardInterrupt",
+        "raise GeneratorExit",
+        "raise type('E', (BaseException,), {})",
+        "def f(): f()\nf()",
+    ],
+)
+def test_whatever_is_raised_is_caught(refused, raising):
+    assert refused(raising).reason is Reason.USER_CODE_ERROR
+
+
+def test_an_exception_that_cannot_be_printed_is_still_reported(refused):
+    error = refused("class E(Exception):\n    def __str__(self): raise SystemExit(0)\nraise E")
+    assert (error.reason, error.message) == (Reason.USER_CODE_ERROR, "E (line 4)")
+
+
+def test_a_message_is_one_printable_line_however_long(refused):
+    error = refused("raise ValueError('a\\nb\\x1b[31m' + 'c' * 100_000)")
+    assert error.message.startswith("ValueError: a b�[31mccc")
+    assert len(error.message) <= 500
+    assert len(error.traceback) <= 2000
+    assert "\n" not in error.message
+
+
+def test_running_out_of_memory_is_not_blamed_on_the_code(python):
+    with pytest.raises(MemoryError):
+        python("raise MemoryError")
+
+
+def test_openqasm_given_as_python_gets_a_hint():
+    with pytest.raises(Exception, match=r"looks like qasm2: set spec\.circuit\.format to qasm2"):
+        load(b"OPENQASM 2.0;", Format.PYTHON)

@@ -1,0 +1,125 @@
+"""Circuits that are data: OpenQASM 2 and 3, QPY."""
+
+import io
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from qiskit import QuantumCircuit, qpy
+from qiskit.circuit import Parameter
+from qiskit.circuit.random import random_circuit
+
+from circuits import CircuitError, freeze, load, thaw
+from messages.circuit import Format
+from messages.failure import ExecutorReason as Reason
+
+QASM2 = """OPENQASM 2.0;
+include "qelib1.inc";
+qreg q[2];
+creg c[2];
+h q[0];
+cx q[0], q[1];
+measure q -> c;
+"""
+QASM3 = """OPENQASM 3.0;
+include "stdgates.inc";
+qubit[2] q;
+bit[2] c;
+h q[0];
+cx q[0], q[1];
+c = measure q;
+"""
+
+
+def a_bell(name=None):
+    qc = QuantumCircuit(2, 2, name=name)
+    qc.h(0)
+    qc.cx(0, 1)
+    qc.measure([0, 1], [0, 1])
+    return qc
+
+
+def refused(*arguments):
+    with pytest.raises(CircuitError) as caught:
+        load(*arguments)
+    return caught.value
+
+
+@pytest.mark.parametrize(
+    "content", [QASM2.encode(), QASM3.encode(), freeze([a_bell()])], ids=["2", "3", "qpy"]
+)
+def test_a_bell_pair_in_each_language(content):
+    (built,) = load(content)
+    assert built.name in ("circuit", "circuits[0]")
+    assert dict(built.circuit.count_ops()) == {"h": 1, "cx": 1, "measure": 2}
+
+
+@pytest.mark.parametrize("text", [QASM2, QASM3], ids=["2", "3"])
+@pytest.mark.parametrize("broken", ["nosuchgate q[0];", "h q[0", "h r[0];"])
+def test_an_error_in_openqasm_names_its_line(text, broken):
+    error = refused(text.replace("h q[0];", broken).encode())
+    assert error.reason is Reason.CIRCUIT_SYNTAX_ERROR
+    assert error.line in (5, 6)
+    assert error.message.startswith(f"line {error.line}: ")
+
+
+@pytest.mark.parametrize("text", [QASM2, QASM3], ids=["2", "3"])
+def test_openqasm_reads_no_files(tmp_path, text):
+    (tmp_path / "secret.inc").write_text("gate secret a { }")
+    for include in ("stdgates.inc", "qelib1.inc"):
+        text = text.replace(include, str(tmp_path / "secret.inc"))
+    assert refused(text.encode()).reason is Reason.CIRCUIT_SYNTAX_ERROR
+
+
+def test_a_circuit_of_a_qpy_file_is_chosen_by_name():
+    content = freeze([a_bell("first"), a_bell("second")])
+    assert [built.name for built in load(content)] == ["first", "second"]
+    assert [built.name for built in load(content, None, "second")] == ["second"]
+    error = refused(content, None, "third")
+    assert error.reason is Reason.NO_CIRCUIT
+    assert "it has first, second" in error.message
+
+
+def test_an_older_qpy_is_read_from_a_user_but_not_thawed():
+    file = io.BytesIO()
+    qpy.dump(a_bell(), file, version=13)
+    assert len(load(file.getvalue())) == 1
+    with pytest.raises(CircuitError, match="not in the form they were frozen in"):
+        thaw(file.getvalue())
+
+
+def test_an_entry_point_for_openqasm_is_a_mistake():
+    error = refused(QASM2.encode(), None, "qc")
+    assert error.reason is Reason.INVALID_SPEC
+
+
+@pytest.mark.parametrize("language", [Format.QASM2, Format.QASM3])
+def test_text_that_is_none_is_refused(language):
+    assert "not UTF-8" in refused(b"\xff\xfe", language).message
+
+
+def test_a_parametrised_qpy_circuit_is_bound():
+    qc = QuantumCircuit(1, 1)
+    qc.rx(Parameter("a"), 0)
+    qc.measure(0, 0)
+    (built,) = load(freeze([qc]), parameters=[{"a": 1.5}])
+    assert built.circuit.data[0].params == [1.5]
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.binary(max_size=200), st.sampled_from([b"", b"QISKIT\x12", b"OPENQASM 2.0;", freeze([a_bell()])[:80]])
+)
+def test_rubbish_is_an_error_with_a_reason_and_nothing_else(rubbish, start):
+    for language in (Format.QASM2, Format.QPY):
+        try:
+            load(start + rubbish, language)
+        except CircuitError as error:
+            assert error.message  # noqa: PT017 - that nothing else is raised is the point
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(0, 10_000))
+def test_freezing_keeps_the_circuit(seed):
+    circuit = random_circuit(3, 4, measure=True, conditional=True, seed=seed)
+    assert thaw(freeze([circuit, a_bell()])) == [circuit, a_bell()]
