@@ -41,11 +41,25 @@ class Isolation:
     folder: Path
     pid: int
 
-    def command(self, argv: Sequence[str], *, environment: dict[str, str] | None = None) -> list[str]:
-        """The command that runs `argv` inside: in all namespaces, and in the cgroups, as nsenter does not."""
+    def command(self, argv: Sequence[str], *, network: bool = True) -> list[str]:
+        """The command that runs `argv` inside: in all namespaces, and in the cgroups, as nsenter does not.
+
+        Without `network` it keeps the machine's own, for what has to reach package registries.
+        """
         joins = " ".join(f"echo $$ > {path}/cgroup.procs;" for path in cgroup_paths(self.folder))
-        assignments = [f"{key}={value}" for key, value in (self.environment() | (environment or {})).items()]
-        enter = ["nsenter", "-t", str(self.pid), "-m", "-n", "-p", "-C", "-i", "-u", "--wd=/"]
+        assignments = [f"{key}={value}" for key, value in self.environment().items()]
+        enter = [
+            "nsenter",
+            "-t",
+            str(self.pid),
+            "-m",
+            *(["-n"] if network else []),
+            "-p",
+            "-C",
+            "-i",
+            "-u",
+            "--wd=/",
+        ]
         return ["sh", "-c", f'{joins} exec "$@"', "sh", *enter, "env", *assignments, *argv]
 
     def network_command(self, argv: Sequence[str]) -> list[str]:
@@ -63,14 +77,14 @@ class Isolation:
             "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
         }
 
-    def run(self, argv: Sequence[str], *, log: Path | None = None) -> str:
+    def run(self, argv: Sequence[str], *, log: Path | None = None, network: bool = True) -> str:
         """Run a command inside and return what it wrote.
 
         Raises:
             CommandFailed: if it ends with anything but 0.
         """
         done = subprocess.run(
-            self.command(argv),
+            self.command(argv, network=network),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
