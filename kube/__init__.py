@@ -6,6 +6,7 @@ JSON values; no generated models.
 
 from kube.client import Client
 from kube.config import Configuration, NoConfiguration, load_configuration
+from kube.correlation import ObjectReference
 from kube.errors import (
     AlreadyExists,
     ApiError,
@@ -26,6 +27,7 @@ from kube.errors import (
     Unreachable,
     UnsupportedMediaType,
 )
+from kube.events import EventRecorder
 from kube.objects import (
     Condition,
     Container,
@@ -43,6 +45,7 @@ from kube.objects import (
     TokenReview,
     Waiting,
 )
+from kube.patch import merge_patch_between
 from kube.resources import (
     CONFIG_MAPS,
     CRDS,
@@ -95,6 +98,7 @@ __all__ = [
     "ContainerState",
     "ContainerStatus",
     "DeadlineExceeded",
+    "EventRecorder",
     "Forbidden",
     "Gone",
     "InternalError",
@@ -103,6 +107,7 @@ __all__ = [
     "NoConfiguration",
     "NotFound",
     "ObjectMeta",
+    "ObjectReference",
     "OwnerReference",
     "PartialObject",
     "Pod",
@@ -122,4 +127,5 @@ __all__ = [
     "UnsupportedMediaType",
     "Waiting",
     "load_configuration",
+    "merge_patch_between",
 ]

@@ -29,13 +29,13 @@ __all__ = [
 ]
 
 
-class PartialObject(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+class PartialObject(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False):
     """An object's metadata alone, as a metadata-only list or watch returns it."""
 
     metadata: ObjectMeta
 
 
-class Condition(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+class Condition(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False):
     """One entry of `status.conditions`."""
 
     type: str
@@ -45,14 +45,14 @@ class Condition(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     last_transition_time: str | None = None
 
 
-class ResourceRequirements(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+class ResourceRequirements(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False):
     """Requests and limits as quantities by resource name."""
 
     requests: dict[str, str] = {}
     limits: dict[str, str] = {}
 
 
-class Container(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+class Container(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False):
     """One container of a pod's spec."""
 
     name: str
@@ -60,7 +60,7 @@ class Container(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     resources: ResourceRequirements = ResourceRequirements()
 
 
-class PodSpec(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+class PodSpec(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False):
     """What is read of a pod's spec."""
 
     containers: tuple[Container, ...] = ()
@@ -68,14 +68,14 @@ class PodSpec(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     priority_class_name: str = ""
 
 
-class Waiting(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+class Waiting(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False):
     """Why a container has not started: ContainerCreating, ImagePullBackOff, CreateContainerConfigError, …"""
 
     reason: str = ""
     message: str = ""
 
 
-class Terminated(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+class Terminated(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False):
     """How a container ended. `signal` is the signal's number where the runtime says it; 137 is 128 + 9."""
 
     exit_code: int
@@ -86,13 +86,13 @@ class Terminated(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     finished_at: str | None = None
 
 
-class Running(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+class Running(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False):
     """A container that runs."""
 
     started_at: str | None = None
 
 
-class ContainerState(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+class ContainerState(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False):
     """Exactly one of the three is set, or none before the kubelet has said anything."""
 
     waiting: Waiting | None = None
@@ -100,7 +100,7 @@ class ContainerState(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     terminated: Terminated | None = None
 
 
-class ContainerStatus(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+class ContainerStatus(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False):
     """One container of a pod's status."""
 
     name: str
@@ -110,7 +110,7 @@ class ContainerStatus(msgspec.Struct, frozen=True, kw_only=True, rename="camel")
     last_state: ContainerState = ContainerState()
 
 
-class PodStatus(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+class PodStatus(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False):
     """What is read of a pod's status. `reason` is Evicted, NodeLost, … where the whole pod is meant."""
 
     phase: str = ""
@@ -122,7 +122,7 @@ class PodStatus(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     container_statuses: tuple[ContainerStatus, ...] = ()
 
 
-class Pod(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+class Pod(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False):
     """A pod."""
 
     metadata: ObjectMeta
@@ -130,7 +130,7 @@ class Pod(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     status: PodStatus = PodStatus()
 
 
-class StatusCause(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+class StatusCause(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False):
     """One cause in a Status's details."""
 
     reason: str = ""
@@ -138,7 +138,7 @@ class StatusCause(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     field: str = ""
 
 
-class StatusDetails(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+class StatusDetails(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False):
     """Details of a Status."""
 
     name: str = ""
@@ -148,7 +148,7 @@ class StatusDetails(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     retry_after_seconds: float = 0
 
 
-class Status(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+class Status(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False):
     """What the API server answers where it does not answer with an object."""
 
     status: str = ""
@@ -158,7 +158,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     details: StatusDetails | None = None
 
 
-class TokenReview(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+class TokenReview(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False):
     """Whose token it is. `pod_name` and `pod_uid` are those of the pod that it was projected into."""
 
     authenticated: bool = False
