@@ -85,37 +85,54 @@ class Store(Generic[T]):
         """
         listed = {key_of(obj): obj for obj in objects}
         gone = [key for key in self._objects if key not in listed and key not in keep]
-        deleted = (self.delete(key) for key in gone)
-        put = (self.put(obj) for obj in listed.values())
-        return [change for changes in (deleted, put) for change in changes if change is not None]
+        changes = [Change(key, self._objects[key], None) for key in gone]
+        for key, obj in listed.items():
+            old = self._objects.get(key)
+            if old is None or not _same_version(old, obj):
+                changes.append(Change(key, old, obj))
+        for key, old, new in changes:
+            self._file(key, old, new)
+        return changes
 
     def _file(self, key: Key, old: T | None, new: T | None) -> None:
         """Moves one key to its new places; what can fail, the indexers, runs before anything is moved."""
-        moves = [
-            (index, self._values(name, old), self._values(name, new)) for name, index in self._indexes.items()
-        ]
-        here = (key.namespace,)
-        moves.append((self._namespaces, here if old is not None else (), here if new is not None else ()))
-        if new is None:
-            del self._objects[key]
-        else:
-            self._objects[key] = new
-        for index, before, after in moves:
-            for value in before:
-                if value not in after:
+        before = self._values(old)
+        after = self._values(new)
+        for index, left, entered in zip(self._indexes.values(), before, after, strict=True):
+            for value in left:
+                if value not in entered:
                     _leave(index, value, key)
             if new is not None:
-                for value in after:
-                    index.setdefault(value, {})[key] = new
+                for value in entered:
+                    _enter(index, value, key, new)
+        if new is not None:
+            self._objects[key] = new
+            _enter(self._namespaces, key.namespace, key, new)
+        else:
+            del self._objects[key]
+            _leave(self._namespaces, key.namespace, key)
 
-    def _values(self, name: str, obj: T | None) -> Collection[str]:
+    def _values(self, obj: T | None) -> builtins.list[tuple[str, ...]]:
+        """The object's values in each index; none at all without an object."""
         if obj is None:
-            return ()
-        try:
-            return frozenset(self._indexers[name](obj))
-        except Exception:  # noqa: BLE001 - an indexer that fails on one object must not blind the whole cache
-            _log.exception("index %s failed for %s; the object is in no bucket of it", name, key_of(obj))
-            return ()
+            return [()] * len(self._indexers)
+        return [_index_values(name, indexer, obj) for name, indexer in self._indexers.items()]
+
+
+def _index_values(name: str, indexer: Indexer[T], obj: T) -> tuple[str, ...]:
+    try:
+        return tuple(indexer(obj))
+    except Exception:  # noqa: BLE001 - an indexer that fails on one object must not blind the whole cache
+        _log.exception("index %s failed for %s; the object is in no bucket of it", name, key_of(obj))
+        return ()
+
+
+def _enter(index: dict[str, dict[Key, T]], value: str, key: Key, obj: T) -> None:
+    bucket = index.get(value)
+    if bucket is None:
+        index[value] = {key: obj}
+    else:
+        bucket[key] = obj
 
 
 def _leave(index: dict[str, dict[Key, T]], value: str, key: Key) -> None:
