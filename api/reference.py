@@ -1,6 +1,6 @@
-"""The reference pages, made from what the API server gets: `python -m api.reference` writes docs/reference.
+"""The generated pages of docs/: `python -m api.reference` writes them.
 
-One page for each kind, with the texts that `kubectl explain` prints, and one that lists every reason.
+One page for each kind, with the texts that `kubectl explain` prints, and those about reasons.
 """
 
 from __future__ import annotations
@@ -15,17 +15,19 @@ from api.crds import object_schema
 from api.durations import DURATION_PATTERN
 from api.kinds import KINDS, Kind
 from api.names import GROUP, VERSION
-from api.reasons import REASONS, Recovery
+from api.reason_pages import errors_page, reasons_page
 from api.structural import Schema
 
-DIRECTORY = Path(__file__).resolve().parent.parent / "docs" / "reference"
+DIRECTORY = Path(__file__).resolve().parent.parent / "docs"
 
-_NOTICE = "<!-- Made by `make crds` from the models in api/; do not edit. -->\n"
+_NOTICE = "<!-- Made by `make crds` from api/; do not edit. -->\n\n"
 
 
 def pages() -> dict[str, str]:
-    """Every page's text by its file name."""
-    return {f"{kind.kind.lower()}.md": kind_page(kind) for kind in KINDS} | {"reasons.md": reasons_page()}
+    """Every page's text by its place in docs/."""
+    made = {f"reference/{kind.kind.lower()}.md": kind_page(kind) for kind in KINDS}
+    made |= {"reference/reasons.md": reasons_page(), "errors.md": errors_page()}
+    return {name: _NOTICE + text for name, text in made.items()}
 
 
 def kind_page(kind: Kind) -> str:
@@ -33,7 +35,6 @@ def kind_page(kind: Kind) -> str:
     schema = object_schema(kind)
     short = ", ".join(f"`{name}`" for name in kind.short_names)
     lines = [
-        _NOTICE,
         f"# {kind.kind}",
         "",
         schema["description"],
@@ -44,40 +45,6 @@ def kind_page(kind: Kind) -> str:
     for part in ("spec", "status"):
         for path, block in _blocks(part, schema["properties"][part]):
             lines += ["", f"## {path}", "", block["description"], "", *_table(block), *_rules(block)]
-    return "\n".join(lines) + "\n"
-
-
-def reasons_page() -> str:
-    """Every `status.reason`, by what follows it."""
-    headings = {
-        Recovery.PERMANENT: (
-            "Permanent",
-            "The job is Failed at once: another attempt would end in the same way.",
-        ),
-        Recovery.AFTER_PENDING: (
-            "Waits",
-            "The job waits in place and shows the reason; at `timeouts.pending` it is Failed with it.",
-        ),
-        Recovery.RETRIED: (
-            "Retried",
-            "Another attempt follows under `retryPolicy`; after the last one the job is Failed with it.",
-        ),
-        Recovery.NO_FAILURE: ("No failure", "The job is where its user or its queue wants it."),
-    }
-    lines = [
-        _NOTICE,
-        "# Reasons",
-        "",
-        "`status.reason` of a QiskitJob is one of these words. They do not change between releases, so that",
-        "scripts and alerts can match on them; `status.message` has the details.",
-    ]
-    for recovery, (title, text) in headings.items():
-        lines += ["", f"## {title}", "", text, "", "| reason | meaning | what to do |", "|---|---|---|"]
-        lines += [
-            f"| `{reason}` | {_cell(entry.meaning)} | {_cell(entry.remedy)} |"
-            for reason, entry in REASONS.items()
-            if entry.recovery is recovery
-        ]
     return "\n".join(lines) + "\n"
 
 
@@ -147,9 +114,9 @@ def _cell(text: str) -> str:
 
 def main(directory: Path = DIRECTORY) -> None:
     """Write every page."""
-    directory.mkdir(parents=True, exist_ok=True)
     for name, text in pages().items():
         path = directory / name
+        path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
         sys.stdout.write(f"{path}\n")
 

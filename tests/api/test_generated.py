@@ -20,9 +20,10 @@ def test_the_committed_crd_is_what_the_models_give(kind: Kind) -> None:
     assert committed == crds.manifest(kind), "run `make crds`"
 
 
-@pytest.mark.parametrize(("name", "text"), reference.pages().items(), ids=lambda value: value[:20])
-def test_the_committed_reference_is_what_the_models_give(name: str, text: str) -> None:
-    assert (reference.DIRECTORY / name).read_text(encoding="utf-8") == text, "run `make crds`"
+@pytest.mark.parametrize("name", reference.pages())
+def test_a_committed_page_is_what_the_models_give(name: str) -> None:
+    committed = (reference.DIRECTORY / name).read_text(encoding="utf-8")
+    assert committed == reference.pages()[name], "run `make crds`"
 
 
 def parts(schema: dict[str, Any], path: str) -> Iterator[tuple[str, dict[str, Any]]]:
