@@ -1,0 +1,91 @@
+"""How far an executor's pod is, read from the pod alone. Pure, for cached pods and live ones alike."""
+
+from __future__ import annotations
+
+from api.names import (
+    ANNOTATION_CLAIM,
+    LABEL_ATTEMPT,
+    LABEL_JOB_UID,
+)
+from backends.aer.pods import CONTAINER
+from backends.contract import Attempt, State, Status
+from kube import ContainerState, Pod
+
+
+def belongs_to(pod: Pod, attempt: Attempt) -> bool:
+    """Whether the pod is controlled by the attempt's job and was made, or claimed, for this attempt."""
+    controller = pod.metadata.controller
+    return (
+        controller is not None
+        and controller.uid == attempt.owner.uid
+        and pod.metadata.labels.get(LABEL_JOB_UID) == attempt.owner.uid
+        and pod.metadata.labels.get(LABEL_ATTEMPT) == str(attempt.number)
+    )
+
+
+def attempt_number(pod: Pod) -> int:
+    """The number of the attempt that a pod is labelled with; 0 if it is labelled with none."""
+    text = pod.metadata.labels.get(LABEL_ATTEMPT, "")
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < 10 else 0
+
+
+def is_claimed(pod: Pod) -> bool:
+    """Whether a warm pod has been given work."""
+    return ANNOTATION_CLAIM in pod.metadata.annotations
+
+
+def is_finished(pod: Pod) -> bool:
+    """Whether the pod's containers have ended for good."""
+    return pod.status.phase in ("Succeeded", "Failed")
+
+
+def is_running(pod: Pod) -> bool:
+    """Whether the executor runs."""
+    return pod.status.phase == "Running" and container_state(pod).terminated is None
+
+
+def is_ready(pod: Pod) -> bool:
+    """Whether the executor runs, nothing ends it, and its container counts as ready."""
+    return (
+        is_running(pod)
+        and pod.metadata.deletion_timestamp is None
+        and any(status.name == CONTAINER and status.ready for status in pod.status.container_statuses)
+    )
+
+
+def container_state(pod: Pod) -> ContainerState:
+    """The state of the executor's container; empty before the kubelet has said anything."""
+    for status in pod.status.container_statuses:
+        if status.name == CONTAINER:
+            return status.state
+    return ContainerState()
+
+
+def started_at(pod: Pod) -> str | None:
+    """When the executor's container started."""
+    state = container_state(pod)
+    if state.running is not None:
+        return state.running.started_at
+    return state.terminated.started_at if state.terminated is not None else None
+
+
+_STATES = {"Running": State.RUNNING, "Succeeded": State.SUCCEEDED, "Failed": State.FAILED}
+
+
+def status_of(pod: Pod) -> Status:
+    """The pod in the words of the backend contract."""
+    container = container_state(pod)
+    reason, message = pod.status.reason, pod.status.message
+    ended_at = None
+    if container.waiting is not None:
+        reason, message = reason or container.waiting.reason, message or container.waiting.message
+    if container.terminated is not None:
+        ended_at = container.terminated.finished_at
+        reason, message = reason or container.terminated.reason, message or container.terminated.message
+    return Status(
+        state=_STATES.get(pod.status.phase, State.QUEUED),
+        reason=reason,
+        message=message,
+        started_at=started_at(pod),
+        ended_at=ended_at,
+    )
