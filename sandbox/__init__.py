@@ -3,7 +3,7 @@
 `Zygote` is the way in for a parent process; `enter` is what shuts a child in. Everything else is how.
 """
 
-from sandbox.child import Send
+from sandbox.child import Channel, Send
 from sandbox.layers import enter
 from sandbox.line import ZygoteFailed
 from sandbox.outcome import (
@@ -20,6 +20,7 @@ from sandbox.privileges import hide_memory
 from sandbox.zygote import Zygote
 
 __all__ = [
+    "Channel",
     "End",
     "Exited",
     "Layer",

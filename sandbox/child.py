@@ -11,17 +11,31 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import NoReturn
 
-from sandbox.frames import write_frame
+from sandbox.frames import MESSAGE, QUESTION, read_frame, write_frame
 from sandbox.layers import enter
 from sandbox.policy import SandboxPolicy, SandboxUnavailable
 from sandbox.privileges import die_with_parent
 from sandbox.protocol import Descriptors, Entered, Unavailable, encode
 
 Send = Callable[[bytes], None]
-"""Sends one message to the parent; blocks while the pipe is full."""
+"""Sends one message to the parent; blocks while the parent is behind."""
 
-Entry = Callable[[bytes, Send], None]
-"""What a child runs: takes the payload and a way to send messages."""
+
+class Channel:
+    """A child's way to its parent. Being called, it is a `Send`."""
+
+    def __call__(self, message: bytes) -> None:
+        """Send one message."""
+        write_frame(_FRAMES, MESSAGE + message)
+
+    def ask(self, question: bytes) -> bytes:
+        """Send a question and wait for the answer. A parent that gives no answers ends the child."""
+        write_frame(_FRAMES, QUESTION + question)
+        return read_frame(_FRAMES)
+
+
+Entry = Callable[[bytes, Channel], None]
+"""What a child runs: takes the payload and its channel, of which most need no more than `Send`."""
 
 EXIT_OUT_OF_MEMORY = 199
 EXIT_SANDBOX_UNAVAILABLE = 198
@@ -58,7 +72,7 @@ def live(
 
 def _run(entry: Entry, payload: bytes) -> int:
     try:
-        entry(payload, lambda message: write_frame(_FRAMES, message))
+        entry(payload, Channel())
         code = 0
     except MemoryError:
         return EXIT_OUT_OF_MEMORY

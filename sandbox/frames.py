@@ -1,4 +1,4 @@
-"""Length-prefixed frames on a pipe: how a child's bytes keep their bounds. Four bytes, little endian."""
+"""Length-prefixed frames: how the bytes between parent and child keep their bounds. Four bytes, little endian."""
 
 from __future__ import annotations
 
@@ -7,16 +7,30 @@ import struct
 
 _PREFIX = struct.Struct("<I")
 
+MESSAGE, QUESTION = b"m", b"q"
+"""First byte of what a child sends: is it for the parent to keep, or does the child wait for an answer?"""
+
 
 class FramesTooLarge(Exception):
     """The other side has announced or sent more than it may. Stop reading and end it."""
 
 
+def frame(content: bytes) -> bytes:
+    """One frame as it travels."""
+    return _PREFIX.pack(len(content)) + content
+
+
 def write_frame(descriptor: int, content: bytes) -> None:
-    """Write one frame to a blocking pipe. Raises OSError if nobody reads any more."""
-    rest = memoryview(_PREFIX.pack(len(content)) + content)
+    """Write one frame to a blocking descriptor. Raises OSError if nobody reads any more."""
+    rest = memoryview(frame(content))
     while rest:
         rest = rest[os.write(descriptor, rest) :]
+
+
+def read_frame(descriptor: int) -> bytes:
+    """Read one frame from a blocking descriptor. Raises EOFError if the other side has gone."""
+    (length,) = _PREFIX.unpack(_read(descriptor, _PREFIX.size))
+    return _read(descriptor, length)
 
 
 class FrameReader:
@@ -45,3 +59,14 @@ class FrameReader:
             del self._buffer[:end]
             self._left -= end
         return frames
+
+
+def _read(descriptor: int, count: int) -> bytes:
+    parts = []
+    while count:
+        part = os.read(descriptor, min(count, 1 << 20))
+        if not part:
+            raise EOFError("the parent has gone")
+        parts.append(part)
+        count -= len(part)
+    return b"".join(parts)

@@ -98,7 +98,13 @@ def encode(message: msgspec.Struct) -> bytes:
     return msgspec.json.encode(message, enc_hook=str)
 
 
-_requests = msgspec.json.Decoder(Spawn | Kill, dec_hook=lambda kind, value: _path(kind, value))
+def _path(kind: type, value: Any) -> Any:
+    if kind is Path:
+        return Path(value)
+    raise NotImplementedError
+
+
+_requests = msgspec.json.Decoder(Spawn | Kill, dec_hook=_path)
 _reports = msgspec.json.Decoder(Ready | Broken | Ended | NotSpawned)
 _greetings = msgspec.json.Decoder(Entered | Unavailable)
 
@@ -108,9 +114,3 @@ decode_report = _reports.decode
 """Read what the zygote says."""
 decode_greeting = _greetings.decode
 """Read a child's first frame."""
-
-
-def _path(kind: type, value: Any) -> Any:
-    if kind is Path:
-        return Path(value)
-    raise NotImplementedError

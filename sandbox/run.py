@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import Callable
+import socket
+from collections.abc import Awaitable, Callable
 from types import TracebackType
 
 import msgspec
 
 from sandbox.child import EXIT_OUT_OF_MEMORY
-from sandbox.frames import FrameReader, FramesTooLarge
+from sandbox.frames import MESSAGE, QUESTION, FrameReader, FramesTooLarge, frame
 from sandbox.line import ZygoteFailed
 from sandbox.outcome import (
     TAIL_BYTES,
@@ -27,6 +28,8 @@ from sandbox.policy import SandboxPolicy, SandboxUnavailable
 from sandbox.protocol import Ended, Entered, Unavailable, decode_greeting
 from sandbox.streams import PipeReader, Tail
 
+Answer = Callable[[bytes], Awaitable[bytes]]
+
 _GREETING_BYTES = 4096
 _LAST_WORDS = (b"std::bad_alloc", b"memory allocation of")
 """What C++ and Rust print before they abort because an allocation has failed. User code can print it too, and
@@ -34,7 +37,7 @@ only gains another word for its own failure."""
 
 
 class Run:
-    """The pipes of one child; a context manager that closes them. Set `kill` before the child can send."""
+    """The connections to one child; a context manager that closes them. Set `kill` before the child can send."""
 
     def __init__(
         self,
@@ -44,23 +47,31 @@ class Run:
         message_bytes: int,
         on_message: Callable[[bytes], None] | None,
         on_output: Callable[[bytes], None] | None,
+        answer: Answer | None,
     ) -> None:
         self.kill: Callable[[], None] = lambda: None
         self._policy = policy
         self._output_bytes = output_bytes
         self._on_message = on_message
         self._on_output = on_output
+        self._answer = answer
+        self._questions: asyncio.Queue[bytes] = asyncio.Queue()
         self._frames = FrameReader(message_bytes + _GREETING_BYTES)
         self._messages: list[bytes] = []
         self._greeting: Entered | Unavailable | None = None
         self._stdout, self._stderr = Tail(TAIL_BYTES), Tail(TAIL_BYTES)
         self._exceeded: OutputExceeded | None = None
         self._readers: list[PipeReader] = []
+        self._line: socket.socket | None = None
         self.child_ends: list[int] = []
         """What the child gets, in the order of `Descriptors`."""
         try:
             self.child_ends.append(_in_memory(payload))
-            for take in (self._take_frames, self._take_stdout, self._take_stderr):
+            self._line, theirs_too = socket.socketpair()
+            self._line.setblocking(False)
+            self.child_ends.append(theirs_too.detach())
+            self._readers.append(PipeReader(os.dup(self._line.fileno()), self._take_frames))
+            for take in (self._take_stdout, self._take_stderr):
                 ours, theirs = os.pipe()
                 self.child_ends.append(theirs)
                 self._readers.append(PipeReader(ours, take))
@@ -84,8 +95,22 @@ class Run:
     def close(self) -> None:
         """Close whatever is open."""
         self.close_child_ends()
+        if self._line is not None:
+            self._line.close()
         for reader in self._readers:
             reader.stop()
+
+    async def answer_questions(self) -> None:
+        """Answer what the child asks, one after the other, until cancelled or the child has gone."""
+        assert self._line is not None
+        assert self._answer is not None
+        loop = asyncio.get_running_loop()
+        while True:
+            answer = await self._answer(await self._questions.get())
+            try:
+                await loop.sock_sendall(self._line, frame(answer))
+            except ConnectionError:
+                return
 
     async def drained(self) -> None:
         """Wait until everything that the child wrote is read."""
@@ -137,11 +162,18 @@ class Run:
         except (FramesTooLarge, msgspec.MsgspecError):
             self._exceed(OutputExceeded("messages"))
             return
-        for frame in frames:
-            if self._on_message is None:
-                self._messages.append(frame)
-            else:
-                self._on_message(frame)
+        for content in frames:
+            self._take_frame(content[:1], content[1:])
+
+    def _take_frame(self, kind: bytes, content: bytes) -> None:
+        if kind == QUESTION and self._answer is not None:
+            self._questions.put_nowait(content)
+        elif kind != MESSAGE:
+            self._exceed(OutputExceeded("messages"))
+        elif self._on_message is None:
+            self._messages.append(content)
+        else:
+            self._on_message(content)
 
     def _take_stdout(self, chunk: bytes) -> None:
         self._take_output(self._stdout, chunk)

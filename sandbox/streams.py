@@ -1,4 +1,4 @@
-"""The parent's ends of a child's pipes, read on the event loop without tasks or threads."""
+"""The parent's ends of what a child writes to, read on the event loop without tasks or threads."""
 
 from __future__ import annotations
 
@@ -35,6 +35,8 @@ class PipeReader:
             chunk = os.read(self._descriptor, _CHUNK_BYTES)
         except BlockingIOError:
             return
+        except ConnectionResetError:  # a socket whose other end was closed with something unread in it
+            chunk = b""
         if chunk:
             self._take(chunk)
         else:

@@ -19,7 +19,7 @@ from sandbox.line import Line, ZygoteFailed
 from sandbox.outcome import Outcome
 from sandbox.policy import SandboxPolicy
 from sandbox.protocol import Descriptors, Ended, Kill, Spawn
-from sandbox.run import Run
+from sandbox.run import Answer, Run
 
 _KILL_SECONDS = 5.0
 """How long a kill may take before the zygote itself is given up."""
@@ -81,32 +81,40 @@ class Zygote:
         message_bytes: int = 64 << 20,
         on_message: Callable[[bytes], None] | None = None,
         on_output: Callable[[bytes], None] | None = None,
+        answer: Answer | None = None,
     ) -> Outcome:
         """Run `entry(payload, send)` in a fresh child and tell how it ended; the child is dead on return.
 
         `wall_seconds` counts from the fork and is kept by the zygote. `output_bytes` bounds what is printed
         to stdout and stderr together, `message_bytes` what is sent; beyond either the child is killed. `None`
         prints without end (the tail is kept). `on_message` and `on_output` get frames and printed chunks as
-        they come, on the event loop, and must not block. Cancelling kills the child.
+        they come, on the event loop, and must not block. `answer` is awaited for each question of the child
+        (`Channel.ask`), one at a time; the questions are hostile, and an error in it ends the run as an
+        ExceptionGroup. Cancelling kills the child.
 
         Raises SandboxUnavailable if a required layer is missing (user code has not run), ZygoteFailed if the
         zygote ended meanwhile (user code may have run; the next run starts a new zygote).
         """
         line = await self._ready_line()
         identity = next(self._identities)
-        with Run(payload, policy, output_bytes, message_bytes, on_message, on_output) as run:
+        with Run(payload, policy, output_bytes, message_bytes, on_message, on_output, answer) as run:
             run.kill = lambda: line.say(Kill(identity))
             descriptors = Descriptors(*run.child_ends)
             ended = await line.spawn(identity, Spawn(identity, policy, wall_seconds), descriptors)
             run.close_child_ends()
             try:
-                await self._reaped(line, ended, wall_seconds + _KILL_SECONDS)
-            except asyncio.CancelledError:
-                run.kill()
-                await self._reaped(line, ended, _KILL_SECONDS)
-                raise
+                async with asyncio.TaskGroup() as tasks:
+                    answering = tasks.create_task(run.answer_questions()) if answer else None
+                    await self._reaped(line, ended, wall_seconds + _KILL_SECONDS)
+                    if answering:
+                        answering.cancel()
+            finally:
+                if not ended.done():
+                    run.kill()
+                    await self._reaped(line, ended, _KILL_SECONDS)
+            report = ended.result()
             await run.drained()
-            return run.outcome(ended.result())
+            return run.outcome(report)
 
     async def _reaped(self, line: Line, ended: asyncio.Future[Ended], seconds: float) -> None:
         """Wait until a child is reaped; give up the zygote that has not done so in time."""

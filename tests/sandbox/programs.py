@@ -26,7 +26,7 @@ from typing import Any
 import pyseccomp
 
 import sandbox
-from sandbox import Send
+from sandbox import Channel
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -49,7 +49,7 @@ def nothing() -> None:
     pass
 
 
-def names(send: Send | None, **more: object) -> dict[str, object]:
+def names(send: Channel | None, **more: object) -> dict[str, object]:
     """What a snippet finds defined."""
     modules = (
         asyncio, ctypes, errno, fcntl, mmap, multiprocessing, os, pathlib, random, resource, sandbox, shutil,
@@ -59,7 +59,7 @@ def names(send: Send | None, **more: object) -> dict[str, object]:
     return {**named, "syscall": syscall, "prctl": prctl, "send": send, "parent": os.getppid(), **more}
 
 
-def run(payload: bytes, send: Send) -> None:
+def run(payload: bytes, send: Channel) -> None:
     """Runs the payload as Python."""
     exec(compile(payload, "<user>", "exec"), names(send))
 
