@@ -122,6 +122,11 @@ class ControlPlane:
             path, self.server, self.authority.certificate, self.authority.client(user, groups)
         )
 
+    @property
+    def components(self) -> tuple[str, ...]:
+        """Names of the running components."""
+        return tuple(self._children)
+
     def log(self, component: str) -> Path:
         """The log of a component (`etcd`, `kube-apiserver`, ...)."""
         return self.layout.logs / f"{component}.log"

@@ -25,6 +25,8 @@ import sys
 from dataclasses import dataclass, field
 from typing import Any
 
+from localcluster.isolation import Isolation
+
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
 _HANDLED = (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
@@ -33,13 +35,14 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 @dataclass
 class _Launch:
-    """How to start one child; its output goes to the end of `log`."""
+    """How to start one child; its output goes to the end of `log`. `isolation` as `Isolation` takes it."""
 
     id: int
     argv: list[str]
     env: dict[str, str]
     cwd: str
     log: str
+    isolation: dict[str, Any] | None = None
 
 
 @dataclass
@@ -153,7 +156,8 @@ def _tell(**event: Any) -> None:
 def _spawn(launch: _Launch) -> int:
     """Fork and exec. An error before the exec comes back through a pipe and is raised here as OSError."""
     failure, told = os.pipe()
-    pid = os.fork()
+    isolation = None if launch.isolation is None else Isolation(**launch.isolation)
+    pid = os.fork() if isolation is None else isolation.fork()
     if pid:
         os.close(told)
         with os.fdopen(failure) as file:
@@ -163,14 +167,14 @@ def _spawn(launch: _Launch) -> int:
             raise OSError(error)
         return pid
     try:
-        _become(launch)
+        _become(launch, isolation)
     except BaseException as error:  # noqa: BLE001 - this is the forked child: whatever happens, it must not return
         os.write(told, str(error).encode())
     finally:
         os._exit(127)
 
 
-def _become(launch: _Launch) -> None:
+def _become(launch: _Launch, isolation: Isolation | None) -> None:
     signal.set_wakeup_fd(-1)
     os.setsid()
     log = os.open(launch.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
@@ -178,6 +182,9 @@ def _become(launch: _Launch) -> None:
     os.dup2(nothing, 0)
     os.dup2(log, 1)
     os.dup2(log, 2)
+    if isolation is not None:
+        isolation.enter()
+    # After the change of user, at which the kernel forgets it.
     _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     os.chdir(launch.cwd)
     for number in (*_HANDLED, signal.SIGPIPE):
@@ -188,6 +195,8 @@ def _become(launch: _Launch) -> None:
 def main() -> None:
     """`keeper.py PARENT_PID [PATH_TO_REMOVE ...]`."""
     keeper = _Keeper(int(sys.argv[1]), sys.argv[2:])
+    # What children and mount points get must not depend on the umask of whoever started the cluster.
+    os.umask(0o022)
     _libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     try:
         keeper.run()

@@ -11,8 +11,11 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
+
+from localcluster.isolation import Isolation
 
 _ROOT = Path(__file__).parent.parent
 
@@ -91,6 +94,7 @@ class Keeper:
         log: Path,
         env: Mapping[str, str] | None = None,
         cwd: Path = Path("/"),
+        isolation: Isolation | None = None,
     ) -> Child:
         """Start a program, its output appended to `log`. Raises `NotStarted` if it cannot be executed."""
         loop = asyncio.get_running_loop()
@@ -106,6 +110,7 @@ class Keeper:
                 "env": dict(os.environ if env is None else env),
                 "cwd": str(cwd),
                 "log": str(log),
+                "isolation": None if isolation is None else asdict(isolation),
             }
         )
         child.pid = await started
