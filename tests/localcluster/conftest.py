@@ -29,6 +29,16 @@ async def node(control_plane: ControlPlane) -> AsyncIterator[LocalNode]:
         yield running
 
 
+@pytest.fixture
+async def brisk_node(control_plane: ControlPlane) -> AsyncIterator[LocalNode]:
+    """A node that renews tokens every second or so, for pods that name it."""
+    settings = NodeSettings(
+        name="brisk-node", images={"test/python:*": (sys.executable,)}, renew_tokens_after=0.002
+    )
+    async with LocalNode.start(control_plane, settings) as running:
+        yield running
+
+
 class Pods:
     """Makes pods in one namespace and waits for what becomes of them."""
 
