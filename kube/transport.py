@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
@@ -25,6 +26,8 @@ CONNECTIONS = 64
 
 CONNECT_TIMEOUT = 10.0
 """Seconds to connect: a watch has no deadline as a whole, but a silent address is found out."""
+
+_PIECE = 1 << 19
 
 _status = msgspec.json.Decoder(Status)
 
@@ -116,7 +119,7 @@ class Transport:
         url = self._configuration.server + path
         try:
             async with self._requests.request(
-                method, url, params=params, data=body, headers=headers, allow_redirects=False
+                method, url, params=params, data=_payload(body), headers=headers, allow_redirects=False
             ) as response:
                 payload = await response.read()
                 if response.status >= 300:
@@ -183,6 +186,11 @@ async def _chunks(response: aiohttp.ClientResponse, path: str) -> AsyncIterator[
     except (aiohttp.ClientError, OSError) as error:
         said = str(error) or type(error).__name__
         raise Unreachable(0, "Unreachable", f"GET {path}: the stream was cut: {said}") from error
+
+
+def _payload(body: bytes | None) -> bytes | io.BytesIO | None:
+    """aiohttp sends a large body in one piece, and warns of it, unless it is given a file to read from."""
+    return io.BytesIO(body) if body is not None and len(body) > _PIECE else body
 
 
 def _wait(error: ApiError) -> float | None:

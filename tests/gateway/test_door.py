@@ -1,0 +1,312 @@
+"""The executors' door on the real API server: real pods, real projected tokens, real TLS, real ConfigMaps."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import io
+import ssl
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import aiohttp
+import msgspec
+import pytest
+
+from api.names import LABEL_ATTEMPT, LABEL_JOB_UID, LABEL_MANAGED_BY, MANAGED_BY
+from api.views import QiskitBackend, QiskitJob
+from gateway import Gateway, GatewaySettings
+from gateway.orders import OrderSettings
+from informers.informer import Informer
+from kube import (
+    CONFIG_MAPS,
+    PODS,
+    QISKIT_BACKENDS,
+    QISKIT_JOBS,
+    SECRETS,
+    SERVICE_ACCOUNTS,
+    Client,
+    NotFound,
+    Pod,
+)
+from messages.work import TOKEN_AUDIENCE, Accepted, HandIn, Progress, Refusal, Stage, WorkOrder
+from tests.gateway.test_output import a_summary
+
+pytestmark = [pytest.mark.cluster, pytest.mark.usefixtures("crds")]
+
+CODE = "from qiskit import QuantumCircuit\nqc = QuantumCircuit(1)\nqc.measure_all()\n"
+DIGEST = f"sha256:{hashlib.sha256(CODE.encode()).hexdigest()}"
+DOCUMENT = b'{"schema":"quantum.io/result/v1"}'
+
+
+@dataclass
+class Answer:
+    status: int
+    body: bytes
+
+    def read(self, kind: type[Any]) -> Any:
+        return msgspec.json.decode(self.body, type=kind)
+
+
+@dataclass
+class World:
+    """A running gateway, and what a test does around it."""
+
+    client: Client
+    namespace: str
+    gateway: Gateway
+
+    async def job(self, name: str, output: dict[str, Any] | None = None) -> dict[str, Any]:
+        spec = {
+            "backend": {"type": "local_simulator"},
+            "circuit": {"source": "inline", "code": CODE},
+            "output": output or {},
+        }
+        body = {"apiVersion": "quantum.io/v1", "kind": "QiskitJob", "metadata": {"name": name}, "spec": spec}
+        return await self.client.create(QISKIT_JOBS, body, self.namespace)
+
+    async def status(self, name: str, **status: Any) -> None:
+        await self.client.merge_patch(
+            QISKIT_JOBS, name, {"status": status}, self.namespace, subresource="status"
+        )
+
+    async def pod(self, job: dict[str, Any], attempt: int = 1, suffix: str = "") -> dict[str, Any]:
+        metadata = job["metadata"]
+        owner = {"apiVersion": "quantum.io/v1", "kind": "QiskitJob", "controller": True}
+        body = {
+            "metadata": {
+                "name": f"{metadata['name']}-{attempt}{suffix}",
+                "labels": {
+                    LABEL_MANAGED_BY: MANAGED_BY,
+                    LABEL_JOB_UID: metadata["uid"],
+                    LABEL_ATTEMPT: str(attempt),
+                },
+                "ownerReferences": [owner | {"name": metadata["name"], "uid": metadata["uid"]}],
+            },
+            "spec": {
+                "containers": [
+                    {
+                        "name": "executor",
+                        "image": "executor:1",
+                        "resources": {"limits": {"memory": "256Mi", "cpu": "1"}},
+                    }
+                ]
+            },
+        }
+        return await self.client.create(PODS, body, self.namespace)
+
+    async def token(self, pod: dict[str, Any], audience: str = TOKEN_AUDIENCE) -> str:
+        bound = {
+            "kind": "Pod",
+            "apiVersion": "v1",
+            "name": pod["metadata"]["name"],
+            "uid": pod["metadata"]["uid"],
+        }
+        spec = {"audiences": [audience], "expirationSeconds": 600, "boundObjectRef": bound}
+        path = SERVICE_ACCOUNTS.path(self.namespace, "default", "token")
+        answer = await self.client.raw("POST", path, body=msgspec.json.encode({"spec": spec}))
+        return str(msgspec.json.decode(answer)["status"]["token"])
+
+    async def call(self, method: str, path: str, token: str, body: msgspec.Struct | None = None) -> Answer:
+        context = ssl.create_default_context(cadata=self.gateway.bundle_pem)
+        async with (
+            aiohttp.ClientSession() as session,
+            session.request(
+                method,
+                f"https://127.0.0.1:{self.gateway.port}{path}",
+                data=None if body is None else io.BytesIO(msgspec.json.encode(body)),
+                headers={"Authorization": f"Bearer {token}"},
+                ssl=context,
+                server_hostname="qiskit-operator-gateway",
+            ) as response,
+        ):
+            return Answer(response.status, await response.read())
+
+    async def running(self, name: str, **spec: Any) -> tuple[dict[str, Any], dict[str, Any], str]:
+        """A job whose executor is recorded, its pod, and the pod's token."""
+        job = await self.job(name, **spec)
+        pod = await self.pod(job)
+        await self.status(
+            name, phase="Running", attempt=1, jobId=pod["metadata"]["uid"], source={"hash": DIGEST}
+        )
+        return job, pod, await self.token(pod)
+
+    def hand_in(self, job: dict[str, Any], attempt: int = 1, document: bytes = DOCUMENT) -> HandIn:
+        digest = f"sha256:{hashlib.sha256(document).hexdigest()}"
+        return HandIn(
+            job_uid=job["metadata"]["uid"],
+            attempt=attempt,
+            digest=digest,
+            document=document,
+            summary=a_summary(),
+        )
+
+
+@asynccontextmanager
+async def following(client: Client, namespace: str) -> AsyncIterator[tuple[Any, Any, Any]]:
+    jobs = Informer(client, QISKIT_JOBS, QiskitJob, namespace=namespace)
+    backends = Informer(client, QISKIT_BACKENDS, QiskitBackend, namespace=namespace)
+    pods = Informer(client, PODS, Pod, namespace=namespace)
+    async with asyncio.TaskGroup() as tasks:
+        running = [tasks.create_task(informer.run()) for informer in (jobs, backends, pods)]
+        for informer in (jobs, backends, pods):
+            await informer.wait_synced()
+        try:
+            yield jobs, backends, pods
+        finally:
+            for task in running:
+                task.cancel()
+
+
+@pytest.fixture
+async def world(client: Client, namespace: str) -> AsyncIterator[World]:
+    settings = GatewaySettings(namespace, "127.0.0.1", 0, OrderSettings("0.1.0", 3600.0))
+    async with following(client, namespace) as (jobs, backends, pods):
+        gateway = Gateway(client, jobs, backends, pods, settings, time.monotonic)
+        await gateway.start()
+        yield World(client, namespace, gateway)
+        await gateway.stop()
+
+
+async def test_an_executor_gets_its_work_and_hands_in_its_result(world: World) -> None:
+    job, _, token = await world.running("bell")
+    answer = await world.call("GET", "/v1/work", token)
+    order = answer.read(WorkOrder)
+    assert order.source.content == CODE.encode()
+    assert (order.job_name, order.attempt, order.execution.shots) == ("bell", 1, 1024)
+    assert order.limits.memory_bytes == 256 << 20
+    progress = Progress(job_uid=order.job_uid, attempt=1, stage=Stage.RUNNING)
+    assert (await world.call("POST", "/v1/progress", token, progress)).status == 204
+    stored = await world.call("POST", "/v1/result", token, world.hand_in(job))
+    assert stored.read(Accepted).location == "bell-results"
+    kept = await world.client.get(CONFIG_MAPS, "bell-results", world.namespace)
+    assert kept["data"]["results.json"].encode() == DOCUMENT
+
+
+async def test_an_executor_that_is_early_is_held_until_it_is_recorded(world: World) -> None:
+    job = await world.job("early")
+    pod = await world.pod(job)
+    token = await world.token(pod)
+    await world.status("early", phase="Scheduling", attempt=1, source={"hash": DIGEST})
+    async with asyncio.TaskGroup() as tasks:
+        asked = tasks.create_task(world.call("GET", "/v1/work", token))
+        await world.status("early", jobId=pod["metadata"]["uid"])
+    assert asked.result().read(WorkOrder).job_name == "early"
+
+
+async def test_a_hand_in_whose_answer_was_lost_is_answered_again(world: World) -> None:
+    job, _, token = await world.running("twice")
+    first = await world.call("POST", "/v1/result", token, world.hand_in(job))
+    again = await world.call("POST", "/v1/result", token, world.hand_in(job))
+    await world.status("twice", phase="Completed")
+    after = await world.call("POST", "/v1/result", token, world.hand_in(job))
+    assert first.read(Accepted) == again.read(Accepted) == after.read(Accepted)
+
+
+async def test_another_result_of_the_same_attempt_is_refused(world: World) -> None:
+    job, _, token = await world.running("forged")
+    assert (await world.call("POST", "/v1/result", token, world.hand_in(job))).status == 200
+    other = await world.call("POST", "/v1/result", token, world.hand_in(job, document=b'{"forged":1}'))
+    assert (other.status, other.read(Refusal).reason) == (409, "AlreadyStored")
+
+
+async def test_an_attempt_that_is_over_stores_nothing(world: World) -> None:
+    job, _, token = await world.running("late")
+    await world.status("late", phase="Scheduling", attempt=2, jobId=None)
+    refused = await world.call("POST", "/v1/result", token, world.hand_in(job))
+    assert refused.status == 409
+    with pytest.raises(NotFound):
+        await world.client.get(CONFIG_MAPS, "late-results", world.namespace)
+
+
+async def test_a_pod_that_the_operator_did_not_record_gets_nothing(world: World) -> None:
+    """Whoever may create pods can copy labels and owners; the UID in the status cannot be copied."""
+    job, _, _ = await world.running("target")
+    forged = await world.pod(job, suffix="-forged")
+    token = await world.token(forged)
+    deadline = time.monotonic() + 10
+    while (
+        answer := await world.call("GET", "/v1/work", token)
+    ).status == 204 and time.monotonic() < deadline:
+        pass
+    assert answer.status == 409
+    assert (await world.call("POST", "/v1/result", token, world.hand_in(job))).status == 409
+
+
+async def test_only_tokens_of_pods_for_this_audience_are_taken(world: World) -> None:
+    _, pod, _ = await world.running("tokens")
+    for token in ("", "nonsense", await world.token(pod, audience="https://kubernetes.default.svc")):
+        assert (await world.call("GET", "/v1/work", token)).status == 401
+    body = msgspec.json.encode({"spec": {"audiences": [TOKEN_AUDIENCE], "expirationSeconds": 600}})
+    path = SERVICE_ACCOUNTS.path(world.namespace, "default", "token")
+    unbound = msgspec.json.decode(await world.client.raw("POST", path, body=body))["status"]["token"]
+    assert (await world.call("GET", "/v1/work", unbound)).status == 401
+
+
+async def test_a_source_that_changed_after_validation_is_not_handed_out(world: World) -> None:
+    _, pod, token = await world.running("changed")
+    await world.status("changed", source={"hash": "sha256:of-something-else"}, jobId=pod["metadata"]["uid"])
+    deadline = time.monotonic() + 10
+    while (
+        answer := await world.call("GET", "/v1/work", token)
+    ).status == 200 and time.monotonic() < deadline:
+        pass
+    assert (answer.status, answer.read(Refusal).reason) == (409, "SourceChanged")
+
+
+async def test_an_output_name_that_is_taken_loses_nothing(world: World) -> None:
+    taken = {"metadata": {"name": "mine"}, "data": {"keep": "me"}}
+    await world.client.create(CONFIG_MAPS, taken, world.namespace)
+    job, _, token = await world.running("polite", output={"location": "mine"})
+    stored = (await world.call("POST", "/v1/result", token, world.hand_in(job))).read(Accepted)
+    assert stored.location == f"result-{job['metadata']['uid']}"
+    assert (await world.client.get(CONFIG_MAPS, "mine", world.namespace))["data"] == {"keep": "me"}
+    kept = await world.client.get(CONFIG_MAPS, stored.location, world.namespace)
+    assert kept["data"]["results.json"].encode() == DOCUMENT
+
+
+async def test_a_result_that_is_too_large_is_refused_with_a_way_out(world: World) -> None:
+    job, _, token = await world.running("large")
+    document = b'"' + hashlib.shake_256(b"noise").hexdigest(2 << 20).encode() + b'"'
+    refused = await world.call("POST", "/v1/result", token, world.hand_in(job, document=document))
+    assert (refused.status, refused.read(Refusal).reason) == (413, "ResultTooLarge")
+    assert "pvc" in refused.read(Refusal).message
+
+
+async def test_a_body_that_is_no_message_is_a_bad_request(world: World) -> None:
+    _, _, token = await world.running("garbage")
+    assert (await world.call("POST", "/v1/result", token, Accepted(location="x"))).status == 400
+    assert (await world.call("POST", "/v1/progress", token, Accepted(location="x"))).status == 400
+
+
+async def test_two_replicas_share_one_authority_and_answer_alike(world: World) -> None:
+    job, _, token = await world.running("replicas")
+    async with following(world.client, world.namespace) as (jobs, backends, pods):
+        other = Gateway(world.client, jobs, backends, pods, world.gateway.settings, time.monotonic)
+        await other.start()
+        assert other.bundle_pem == world.gateway.bundle_pem
+        second = World(world.client, world.namespace, other)
+        order = (await second.call("GET", "/v1/work", token)).read(WorkOrder)
+        assert order.job_name == "replicas"
+        assert (await second.call("POST", "/v1/result", token, world.hand_in(job))).status == 200
+        assert (await world.call("POST", "/v1/result", token, world.hand_in(job))).status == 200
+        await other.stop()
+
+
+async def test_a_gateway_that_stops_lets_waiting_executors_go(world: World) -> None:
+    pod = await world.pod(await world.job("waiting"))
+    token = await world.token(pod)
+    async with asyncio.TaskGroup() as tasks:
+        asked = tasks.create_task(world.call("GET", "/v1/work", token))
+        while not world.gateway._changes._waiting:  # noqa: ASYNC110 - there is no event for it
+            await asyncio.sleep(0.01)
+        await world.gateway.stop()
+    assert asked.result().status == 204
+
+
+async def test_the_authority_lives_in_one_secret(world: World) -> None:
+    secret = await world.client.get(SECRETS, "qiskit-operator-gateway-ca", world.namespace)
+    assert set(secret["data"]) == {"ca.crt", "ca.key"}
