@@ -23,7 +23,7 @@ def a_job(
     return msgspec.convert({"metadata": metadata, "spec": spec or {}, "status": status}, QiskitJob)
 
 
-RUNNING = {"phase": "Running", "attempt": 2, "jobId": "pod-1"}
+RUNNING: dict[str, Any] = {"phase": "Running", "attempt": 2, "jobId": "pod-1"}
 
 TABLE = [
     ("the recorded executor of the current attempt goes", a_job(**RUNNING), Go),
@@ -53,7 +53,7 @@ def test_admission(job: QiskitJob | None, answer: type) -> None:
 
 
 def a_pod(*, labels: dict[str, str], annotations: dict[str, str], owners: list[dict[str, Any]]) -> Pod:
-    metadata = {"name": "p", "namespace": "lab", "uid": "pod-1"}
+    metadata: dict[str, Any] = {"name": "p", "namespace": "lab", "uid": "pod-1"}
     metadata |= {"labels": labels, "annotations": annotations, "ownerReferences": owners}
     return msgspec.convert({"metadata": metadata}, Pod)
 
