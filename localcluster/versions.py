@@ -17,12 +17,13 @@ MODULES = Path(__file__).parent / "gomod"
 
 BUILD_FLAGS = ("-trimpath", "-buildvcs=false", "-mod=readonly")
 _VERSION = "k8s.io/component-base/version"
+_STRIPPED = "-s -w"
 _LINK_FLAGS = {
     "kube": (
-        f"-s -w -X {_VERSION}.gitVersion=v{KUBERNETES} "
+        f"{_STRIPPED} -X {_VERSION}.gitVersion=v{KUBERNETES} "
         f"-X {_VERSION}.gitMajor={KUBERNETES.split('.')[0]} -X {_VERSION}.gitMinor={KUBERNETES.split('.')[1]}"
     ),
-    "etcd": "-s -w",
+    "etcd": _STRIPPED,
 }
 
 
@@ -38,7 +39,7 @@ class Binary:
     @property
     def link_flags(self) -> str:
         """What goes behind `-ldflags`: no debug information, and the version that the program reports."""
-        return _LINK_FLAGS[self.module]
+        return _LINK_FLAGS.get(self.module, _STRIPPED)
 
 
 def _kubernetes(name: str) -> Binary:
