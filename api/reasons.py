@@ -98,7 +98,8 @@ REASONS: Mapping[str, ReasonText] = {
     Reason.SOURCE_FORBIDDEN: ReasonText(
         _P,
         "The URL or repository is one that the operator may not fetch: not https, or a private address.",
-        "Use a public https address or a ConfigMap; the administrator can allow a host (`sources.allow`).",
+        "Use a public https address or a ConfigMap; the administrator can allow a host with the validation "
+        "service's setting `--allow`.",
     ),
     Reason.SOURCE_NOT_FOUND: ReasonText(
         _W,
