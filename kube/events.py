@@ -26,7 +26,7 @@ TRY_SECONDS = 10.0
 """Between two tries, as client-go has it: two minutes of an absent API server are bridged."""
 
 NOTE_LIMIT = 1024
-"""Characters of an event's note (the API's own limit)."""
+"""Bytes of an event's note (the API's own limit)."""
 
 _log = logging.getLogger(__name__)
 
@@ -61,8 +61,7 @@ class EventRecorder:
 
     def emit(self, about: ObjectReference, type: str, reason: str, message: str) -> None:
         """Record that something happened; `type` is Normal or Warning, `reason` CamelCase."""
-        note = message if len(message) <= NOTE_LIMIT else message[: NOTE_LIMIT - 1] + "…"
-        write = self._correlator.correlate(Occurrence(about, type, reason, note), self._clock())
+        write = self._correlator.correlate(Occurrence(about, type, reason, _note(message)), self._clock())
         if write is None:
             self.dropped += 1
             return
@@ -147,6 +146,13 @@ class EventRecorder:
                 "uid": about.uid,
             },
         }
+
+
+def _note(message: str) -> str:
+    encoded = message.encode()
+    if len(encoded) <= NOTE_LIMIT:
+        return message
+    return encoded[: NOTE_LIMIT - len("…".encode())].decode("utf-8", "ignore") + "…"
 
 
 def _micro_time(at: datetime) -> str:

@@ -1,0 +1,149 @@
+"""The events recorder (G46): what is said, what is counted, what is kept quiet, and that nobody waits for it."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from kube import CONFIG_MAPS, ApiError, Client, EventRecorder, Forbidden, ObjectReference, Unreachable
+from kube.correlation import BURST, COMBINED, REFILL_SECONDS, SIMILAR_LIMIT, Correlator, Occurrence
+from kube.events import QUEUE_LIMIT, TRIES
+from localcluster.kubectl import Kubectl
+
+JOB = ObjectReference("quantum.io/v1", "QiskitJob", "lab", "bell", "uid-1")
+
+
+def happened(message: str = "it ran", *, uid: str = "uid-1", reason: str = "Ran") -> Occurrence:
+    about = ObjectReference("quantum.io/v1", "QiskitJob", "lab", "bell", uid)
+    return Occurrence(about, "Normal", reason, message)
+
+
+def test_g46_the_same_again_raises_a_count() -> None:
+    correlator = Correlator()
+    writes = [correlator.correlate(happened(), float(second)) for second in range(3)]
+    assert [(write.serial, write.count) for write in writes if write] == [(1, 1), (1, 2), (1, 3)]
+
+
+def test_g46_a_series_ends_after_six_quiet_minutes() -> None:
+    correlator = Correlator()
+    first, later = correlator.correlate(happened(), 0.0), correlator.correlate(happened(), 361.0)
+    assert first is not None
+    assert later is not None
+    assert (later.serial, later.count) == (first.serial + 1, 1)
+
+
+def test_g46_many_that_differ_in_their_text_become_one() -> None:
+    correlator = Correlator()
+    texts = [f"text {n:02d}" for n in range(SIMILAR_LIMIT + 5)]
+    writes = [correlator.correlate(happened(text), 1.0) for text in texts]
+    said = [write.occurrence.message for write in writes if write]
+    assert said[:SIMILAR_LIMIT] == texts[:SIMILAR_LIMIT]
+    assert set(said[SIMILAR_LIMIT:]) == {COMBINED + texts[0]}
+    assert writes[-1] is not None
+    assert writes[-1].count == 5
+
+
+def test_g46_one_object_cannot_flood_and_does_not_silence_others() -> None:
+    correlator = Correlator()
+    written = [correlator.correlate(happened(), 0.0) for _ in range(BURST + 10)]
+    assert sum(write is not None for write in written) == BURST
+    assert correlator.correlate(happened(uid="uid-2"), 0.0) is not None
+    assert correlator.correlate(happened(), REFILL_SECONDS - 1) is None
+    assert correlator.correlate(happened(), REFILL_SECONDS + 1) is not None
+
+
+class ScriptedClient:
+    """Takes events; fails as it is told to."""
+
+    def __init__(self, *failures: ApiError) -> None:
+        self.failures = list(failures)
+        self.created: list[dict[str, Any]] = []
+        self.patched: list[tuple[str, dict[str, Any]]] = []
+        self.tries = 0
+
+    async def create(self, _resource: object, body: dict[str, Any], _namespace: str) -> None:
+        self.tries += 1
+        if self.failures:
+            raise self.failures.pop(0)
+        self.created.append(body)
+
+    async def merge_patch(self, _resource: object, name: str, body: dict[str, Any], _namespace: str) -> None:
+        self.tries += 1
+        self.patched.append((name, body))
+
+
+def recorder(client: Any) -> EventRecorder:
+    async def sleep(_seconds: float) -> None:
+        await asyncio.sleep(0)
+
+    return EventRecorder(
+        client,
+        controller="quantum.io/operator",
+        instance="one",
+        sleep=sleep,
+        now=lambda: datetime(2026, 1, 1, tzinfo=UTC),
+    )
+
+
+async def written(events: EventRecorder) -> None:
+    task = asyncio.create_task(events.run())
+    await events.flush(10)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_g46_repeats_patch_the_event_that_is_there() -> None:
+    client = ScriptedClient()
+    events = recorder(client)
+    for _ in range(3):
+        events.emit(JOB, "Normal", "Ran", "it ran")
+    await written(events)
+    assert len(client.created) == 1
+    name = client.created[0]["metadata"]["name"]
+    assert [(n, body["series"]["count"]) for n, body in client.patched] == [(name, 2), (name, 3)]
+
+
+async def test_g46_emit_never_waits_and_a_full_queue_drops() -> None:
+    events = recorder(ScriptedClient())
+    for n in range(QUEUE_LIMIT + 50):
+        events.emit(ObjectReference("v1", "Pod", "lab", f"p{n}", f"uid-{n}"), "Normal", "Ran", "it ran")
+    assert events.dropped == 50
+
+
+async def test_g46_an_absent_api_server_is_bridged_and_then_given_up() -> None:
+    bridged = ScriptedClient(*[Unreachable(0, "Unreachable", "")] * (TRIES - 1))
+    events = recorder(bridged)
+    events.emit(JOB, "Normal", "Ran", "it ran")
+    await written(events)
+    assert len(bridged.created) == 1
+    lost = ScriptedClient(*[Unreachable(0, "Unreachable", "")] * TRIES)
+    events = recorder(lost)
+    events.emit(JOB, "Normal", "Ran", "it ran")
+    await written(events)
+    assert (lost.tries, events.dropped) == (TRIES, 1)
+
+
+async def test_g46_a_namespace_that_takes_no_events_is_not_asked_twice() -> None:
+    client = ScriptedClient(Forbidden(403, "Forbidden", "is being terminated"))
+    events = recorder(client)
+    events.emit(JOB, "Normal", "Ran", "it ran")
+    await written(events)
+    assert (client.tries, events.dropped) == (1, 1)
+
+
+@pytest.mark.cluster
+async def test_kubectl_describe_tells_the_story(client: Client, kubectl: Kubectl, namespace: str) -> None:
+    created = await client.create(CONFIG_MAPS, {"metadata": {"name": "told"}}, namespace)
+    about = ObjectReference("v1", "ConfigMap", namespace, "told", created["metadata"]["uid"])
+    events = EventRecorder(client, controller="quantum.io/operator", instance="one")
+    events.emit(about, "Normal", "Began", "the story begins")
+    events.emit(about, "Warning", "Turned", "x" * 5000)
+    events.emit(about, "Normal", "Began", "the story begins")
+    await written(events)
+    described = str(await kubectl("describe", "configmap", "told", "-n", namespace))
+    assert "the story begins" in described
+    assert "Turned" in described
+    assert "x2" in described
