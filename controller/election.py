@@ -93,10 +93,16 @@ class LeaderElector:
         """The record as this process last wrote it, while it believes to be the holder."""
         self._sent = 0.0
         """Clock time before the last successful claim was sent. Meaningful while `_held` is set."""
+        self._leading = False
         self._seen: Lease | None = None
         self._seen_anything = False
         self._changed = 0.0
         """Clock time at which `_seen` was first seen as it is."""
+
+    @property
+    def leading(self) -> bool:
+        """Whether guarded work is under way, be it that it winds down."""
+        return self._leading
 
     def may_act(self) -> bool:
         """Whether guarded work may begin something now. Needs no turn of the event loop to become False."""
@@ -114,8 +120,10 @@ class LeaderElector:
             self._metrics.leader_transitions.labels("acquired").inc()
             lost = False
             try:
+                self._leading = True
                 lost = await self._term(lead)
             finally:
+                self._leading = False
                 self._metrics.leader.set(0)
                 if not lost:
                     await self._release()

@@ -6,6 +6,8 @@ queues report into these metrics.
 
 from __future__ import annotations
 
+from typing import Protocol
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 PREFIX = "qiskit_operator"
@@ -37,6 +39,15 @@ class Metrics:
         self.workers = self._gauge("max_workers", "Passes that may be under way at once.", "controller")
 
         self.queue_depth = self._gauge("queue_depth", "Keys ready to be worked on.", "queue", "priority")
+        self.queue_delayed = self._gauge("queue_delayed", "Keys that wait for their time.", "queue")
+        self.queue_unfinished_seconds = self._gauge(
+            "queue_unfinished_seconds",
+            "Time that keys now in workers' hands have been there, summed.",
+            "queue",
+        )
+        self.queue_longest_seconds = self._gauge(
+            "queue_longest_running_seconds", "Time that a key has been in a worker's hands at most.", "queue"
+        )
         self.queue_adds = self._counter("queue_adds_total", "Keys queued.", "queue", "priority")
         self.queue_retries = self._counter("queue_retries_total", "Keys queued again under backoff.", "queue")
         self.queue_wait_seconds = self._histogram(
@@ -87,6 +98,17 @@ class Metrics:
         return Histogram(f"{PREFIX}_{name}", what, labels, registry=self.registry, buckets=FINE_SECONDS)
 
 
+class ReadableQueue(Protocol):
+    """What a queue can tell at any time (G31)."""
+
+    @property
+    def delayed(self) -> int: ...
+    @property
+    def unfinished_seconds(self) -> float: ...
+    @property
+    def longest_running_seconds(self) -> float: ...
+
+
 class QueueAdapter:
     """What one work queue reports, as metrics (informers.metrics.QueueMetrics)."""
 
@@ -98,6 +120,21 @@ class QueueAdapter:
         self._retries = metrics.queue_retries.labels(queue)
         self._adds: dict[int, Counter] = {}
         self._depths: dict[int, Gauge] = {}
+
+    def follow(self, queue: ReadableQueue) -> None:
+        """Let scrapes read what the queue can tell at any time."""
+        m, name = self._metrics, self._queue
+        m.queue_delayed.labels(name).set_function(lambda: float(queue.delayed))
+        m.queue_unfinished_seconds.labels(name).set_function(lambda: queue.unfinished_seconds)
+        m.queue_longest_seconds.labels(name).set_function(lambda: queue.longest_running_seconds)
+
+    def rest(self) -> None:
+        """Show an empty queue: its term is over, and a follower has no work."""
+        m, name = self._metrics, self._queue
+        for gauge in (m.queue_delayed, m.queue_unfinished_seconds, m.queue_longest_seconds):
+            gauge.labels(name).set_function(float)
+        for depth in self._depths.values():
+            depth.set(0)
 
     def added(self, priority: int) -> None:
         counter = self._adds.get(priority)

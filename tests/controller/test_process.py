@@ -1,0 +1,234 @@
+"""The whole process on a real API server, with a reconciler of one line: start, work, hand over, stop (G44)."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from collections.abc import AsyncIterator, Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+
+from controller.lease import Lease
+from controller.metrics import QueueAdapter
+from controller.process import NAME, Process, Surroundings
+from controller.routes import Route, job_changed, own_key
+from controller.settings import Settings
+from controller.term import Controller
+from informers import Key, WorkQueue
+from kube import CONFIG_MAPS, LEASES, QISKIT_JOBS, AlreadyExists, Client
+from reconcilers.result import DONE, Result
+
+pytestmark = [pytest.mark.cluster, pytest.mark.usefixtures("crds")]
+
+A_JOB = {
+    "apiVersion": "quantum.io/v1",
+    "kind": "QiskitJob",
+    "spec": {
+        "backend": {"type": "local_simulator"},
+        "circuit": {"source": "inline", "code": "qc = QuantumCircuit(1)"},
+    },
+}
+
+
+async def until(true: Callable[[], bool], what: str, seconds: float = 60.0) -> None:
+    try:
+        async with asyncio.timeout(seconds):
+            while not true():  # noqa: ASYNC110 - what is waited for is no event of ours
+                await asyncio.sleep(0.02)
+    except TimeoutError:
+        raise AssertionError(f"not within {seconds} s: {what}") from None
+
+
+class Marker:
+    """Leaves a ConfigMap for each job, and can be made slow."""
+
+    def __init__(self) -> None:
+        self.passes: list[Key] = []
+        self.under_way = 0
+        self.gate: asyncio.Event | None = None
+
+    def controllers(self, around: Surroundings) -> Sequence[Controller]:
+        async def reconcile(key: Key) -> Result:
+            self.passes.append(key)
+            self.under_way += 1
+            try:
+                if self.gate is not None:
+                    await self.gate.wait()
+                if around.caches.jobs.get(*key) is None:
+                    return DONE
+                body = {"metadata": {"name": f"seen-{key.name}"}, "data": {"by": "the leader"}}
+                with contextlib.suppress(AlreadyExists):
+                    await around.client.create(CONFIG_MAPS, body, key.namespace)
+            finally:
+                self.under_way -= 1
+            return DONE
+
+        metrics = QueueAdapter(around.metrics, "job")
+        return [
+            Controller(
+                "job",
+                WorkQueue[Key](metrics=metrics),
+                metrics,
+                reconcile,
+                lambda queue: [around.caches.jobs.add_handler(Route(queue.add, own_key, job_changed))],
+            )
+        ]
+
+
+@contextlib.asynccontextmanager
+async def replica(kubeconfig: Path, namespace: str, marker: Marker, **options: Any) -> AsyncIterator[Process]:
+    settings = Settings(
+        namespaces=(namespace,),
+        operator_namespace=namespace,
+        kubeconfig=kubeconfig,
+        gateway_listen_address="127.0.0.1",
+        gateway_listen_port=0,
+        metrics_listen_address="127.0.0.1",
+        metrics_listen_port=0,
+        lease_duration=3,
+        renew_deadline=2,
+        retry_period=0.2,
+        **options,
+    )
+    process = Process(settings, marker.controllers)
+    task = asyncio.create_task(process.run())
+    try:
+        await until(lambda: process.ports is not None or task.done(), "the replica listens")
+        if task.done():
+            task.result()
+        yield process
+    finally:
+        process.stop()
+        await task
+
+
+async def probe(process: Process, path: str) -> tuple[int, str]:
+    assert process.ports is not None
+    async with (
+        aiohttp.ClientSession() as session,
+        session.get(f"http://127.0.0.1:{process.ports.metrics}{path}") as answer,
+    ):
+        return answer.status, await answer.text()
+
+
+async def a_job(client: Client, namespace: str, name: str) -> None:
+    await client.create(QISKIT_JOBS, {**A_JOB, "metadata": {"name": name}}, namespace)
+
+
+async def holder(client: Client, namespace: str) -> str:
+    return (await client.get(LEASES, NAME, namespace, type=Lease)).holder
+
+
+async def test_from_start_to_stop(client: Client, kubeconfig: Path, namespace: str, tmp_path: Path) -> None:
+    marker = Marker()
+    await a_job(client, namespace, "before")
+    ports_file = tmp_path / "ports.json"
+    async with replica(kubeconfig, namespace, marker, ports_file=ports_file) as process:
+        await until(lambda: Key(namespace, "before") in marker.passes, "what was there is worked on")
+        await a_job(client, namespace, "after")
+        await until(lambda: Key(namespace, "after") in marker.passes, "what comes is worked on")
+        assert process.ports is not None
+        written = json.loads(ports_file.read_text())
+        assert written == {"gateway": process.ports.gateway, "metrics": process.ports.metrics}
+        assert await probe(process, "/healthz") == (200, '{"status":"ok","problems":{}}')
+        assert (await probe(process, "/readyz"))[0] == 200
+        status, text = await probe(process, "/metrics")
+        assert status == 200
+        for line in (
+            "qiskit_operator_leader 1.0",
+            'qiskit_operator_informer_objects{resource="qiskitjobs"} 2.0',
+            'qiskit_operator_reconcile_total{controller="job",result="success"}',
+            'qiskit_operator_informer_last_event_age_seconds{resource="pods"}',
+            'qiskit_operator_queue_depth{priority="0",queue="job"} 0.0',
+            'qiskit_operator_gc_pause_seconds_count{generation="2"}',
+        ):
+            assert line in text
+        assert await holder(client, namespace) == process.identity
+    assert await holder(client, namespace) == ""
+    assert await client.get(CONFIG_MAPS, "seen-before", namespace)
+    assert not [task for task in asyncio.all_tasks() if task is not asyncio.current_task()], "tasks were left"
+
+
+async def test_a_follower_is_ready_and_works_on_everything_once_it_leads(
+    client: Client, kubeconfig: Path, namespace: str
+) -> None:
+    first, second = Marker(), Marker()
+    await a_job(client, namespace, "one")
+    async with contextlib.AsyncExitStack() as stack:
+        async with replica(kubeconfig, namespace, first):
+            await until(lambda: bool(first.passes), "the first leads")
+            follower = await stack.enter_async_context(replica(kubeconfig, namespace, second))
+            assert (await probe(follower, "/readyz"))[0] == 200
+            assert not second.passes
+        await until(lambda: bool(second.passes), "the second takes over")
+
+
+async def test_a_stop_lets_passes_finish_before_the_lease_goes(
+    client: Client, kubeconfig: Path, namespace: str
+) -> None:
+    marker = Marker()
+    marker.gate = asyncio.Event()
+    await a_job(client, namespace, "slow")
+    async with replica(kubeconfig, namespace, marker) as process:
+        await until(lambda: marker.under_way == 1, "a pass is under way")
+        process.stop()
+        await asyncio.sleep(1)
+        assert await holder(client, namespace) == process.identity
+        status, text = await probe(process, "/readyz")
+        assert (status, "stopping" in text) == (503, True)
+        marker.gate.set()
+    assert await client.get(CONFIG_MAPS, "seen-slow", namespace)
+    assert await holder(client, namespace) == ""
+
+
+async def test_a_pass_that_outlives_the_grace_is_cancelled(
+    client: Client, kubeconfig: Path, namespace: str
+) -> None:
+    marker = Marker()
+    marker.gate = asyncio.Event()
+    await a_job(client, namespace, "stuck")
+    async with replica(kubeconfig, namespace, marker, shutdown_grace=0.5) as process:
+        await until(lambda: marker.under_way == 1, "a pass is under way")
+    assert marker.under_way == 0
+    assert await holder(client, namespace) == ""
+    assert process.metrics.registry.get_sample_value(
+        "qiskit_operator_reconcile_errors_total", {"controller": "job"}
+    ) in (None, 0)
+
+
+async def test_a_service_that_ends_takes_the_process_with_it_in_order(
+    client: Client, kubeconfig: Path, namespace: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A zombie that serves probes and follows nothing was the worst fault of operators before."""
+    from controller import process as module
+
+    trip = asyncio.Event()
+
+    class Ending(module.Heartbeat):
+        async def run(self) -> None:
+            await trip.wait()
+
+    monkeypatch.setattr(module, "Heartbeat", Ending)
+    marker = Marker()
+    with pytest.raises(BaseExceptionGroup) as caught:
+        async with replica(kubeconfig, namespace, marker) as process:
+            await until(lambda: process.metrics.leader._value.get() == 1, "it leads")
+            trip.set()
+            await asyncio.sleep(0.1)
+    assert caught.group_contains(module.ServiceEnded)
+    assert await holder(client, namespace) == ""
+
+
+async def test_without_election_it_works_at_once_and_leaves_no_lease(
+    client: Client, kubeconfig: Path, namespace: str
+) -> None:
+    marker = Marker()
+    await a_job(client, namespace, "solo")
+    async with replica(kubeconfig, namespace, marker, leader_election=False):
+        await until(lambda: bool(marker.passes), "it works")
+    leases = json.loads(await client.list(LEASES, namespace))
+    assert leases["items"] == []
