@@ -13,6 +13,7 @@ from circuits.formats import detect_format
 from circuits.frozen import freeze, thaw
 from circuits.loading import load
 from circuits.methods import METHODS, choose_method, is_clifford, memory_bytes
+from circuits.width import simulated_qubits
 
 __all__ = [
     "METHODS",
@@ -27,5 +28,6 @@ __all__ = [
     "is_clifford",
     "load",
     "memory_bytes",
+    "simulated_qubits",
     "thaw",
 ]

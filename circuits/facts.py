@@ -10,6 +10,7 @@ from circuits.built import is_automatic, name_of
 from circuits.fingerprint import fingerprint
 from circuits.methods import AUTOMATIC, choose_method, memory_bytes
 from circuits.walk import operations
+from circuits.width import simulated_qubits
 from messages.circuit import CircuitFacts
 
 _LARGEST = (1 << 53) - 1
@@ -42,7 +43,7 @@ def describe(
         gate_types=dict(counts.most_common(_TYPES)),
         hash=fingerprint(circuit),
         method=chosen,
-        memory_bytes=memory_bytes(chosen, circuit.num_qubits),
+        memory_bytes=memory_bytes(chosen, simulated_qubits(circuit)),
     )
 
 

@@ -14,6 +14,8 @@ from typing import Any
 from qiskit import QuantumCircuit
 from qiskit.circuit import ControlFlowOp, Operation, ParameterExpression
 
+from circuits.width import simulated_qubits
+
 AUTOMATIC = "automatic"
 
 METHODS = (
@@ -64,7 +66,8 @@ def choose_method(
     if requested != AUTOMATIC:
         return requested
     if noise:
-        few = circuit.num_qubits < _DENSITY_MATRIX_QUBITS and shots > 1 << circuit.num_qubits
+        qubits = simulated_qubits(circuit)
+        few = qubits < _DENSITY_MATRIX_QUBITS and shots > 1 << qubits
         return "density_matrix" if few and _measures_at_the_end(circuit) else "statevector"
     return "stabilizer" if is_clifford(circuit) else "statevector"
 

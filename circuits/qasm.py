@@ -6,7 +6,6 @@ import contextlib
 import io
 import re
 
-import openqasm3
 from qiskit import QuantumCircuit, qasm2, qasm3
 from qiskit.exceptions import QiskitError
 
@@ -45,13 +44,15 @@ def _read_2(text: str) -> QuantumCircuit:
 
 
 def _read_3(text: str) -> QuantumCircuit:
+    from openqasm3.parser import QASM3ParsingError  # 0.1 s, which only programs in OpenQASM 3 shall pay
+
     printed = io.StringIO()  # where the parser says what is wrong; its exception says nothing
     try:
         with contextlib.redirect_stderr(printed):
             return qasm3.loads(text)
     except QiskitError as error:
         raise _error(_PLACE_3.match(error.message), error.message) from None
-    except openqasm3.parser.QASM3ParsingError as error:
+    except QASM3ParsingError as error:
         said = printed.getvalue() or str(error)
         raise _error(_PLACE_ANTLR.search(said), said) from None
     except RecursionError:

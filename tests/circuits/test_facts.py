@@ -5,13 +5,13 @@ import math
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from qiskit import QuantumCircuit
-from qiskit.circuit.random import random_clifford_circuit
+from qiskit import ClassicalRegister, QuantumCircuit
+from qiskit.circuit.random import random_circuit, random_clifford_circuit
 from qiskit.exceptions import QiskitError
 from qiskit.quantum_info import Clifford
 from qiskit_aer import AerSimulator
 
-from circuits import choose_method, count_gates, describe, is_clifford, memory_bytes
+from circuits import choose_method, count_gates, describe, is_clifford, memory_bytes, simulated_qubits
 
 ANGLES = [0.0, math.pi / 2, math.pi, -math.pi / 2, 2 * math.pi, math.pi / 4, 0.3]
 
@@ -146,3 +146,32 @@ def test_random_clifford_circuits_are_told(seed):
     assert is_clifford(circuit)
     circuit.t(0)
     assert not is_clifford(circuit)
+
+
+def test_qubits_that_cannot_be_seen_take_no_memory():
+    qc = QuantumCircuit(40, 40)
+    qc.h(20)
+    qc.t(20)
+    qc.cx(20, 3)
+    qc.cx(3, 4)
+    qc.h(7)
+    qc.cx(7, 8)
+    qc.barrier()
+    qc.delay(10, 9)
+    qc.measure([20, 3], [0, 1])
+    assert simulated_qubits(qc) == 3
+    assert describe(qc).memory_bytes == 8 * 16
+    with qc.if_test((qc.clbits[1], 1)):
+        qc.x(8)
+    assert simulated_qubits(qc) == 5
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 100_000), st.integers(1, 6))
+def test_aer_keeps_no_qubit_that_is_not_counted(seed, measured):
+    circuit = random_circuit(6, 2, max_operands=2, seed=seed)
+    circuit.add_register(ClassicalRegister(6))
+    circuit.measure(range(measured), range(measured))
+    result = AerSimulator().run(circuit.decompose(reps=4), shots=1, method="statevector").result()
+    kept = result.results[0].metadata["active_input_qubits"]
+    assert len(kept) <= simulated_qubits(circuit)
