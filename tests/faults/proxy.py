@@ -58,7 +58,7 @@ class FaultProxy:
         self.seen: list[Seen] = []
         self._upstream = upstream
         self._session = session
-        self._lists: dict[str, bytes] = {}
+        self._lists: dict[tuple[str, ...], bytes] = {}
         self._connections: set[asyncio.Transport] = set()
         self._address = ("", 0)
 
@@ -111,8 +111,12 @@ class FaultProxy:
                     return _abort(request)
                 case Refuse():
                     return _abort(request)
-                case StaleList() if request.path_qs in self._lists:
-                    return web.Response(body=self._lists[request.path_qs], content_type="application/json")
+                case StaleList() if (
+                    request.query.get("resourceVersion") and _collection(request) in self._lists
+                ):
+                    return web.Response(
+                        body=self._lists[_collection(request)], content_type="application/json"
+                    )
                 case _:
                     pass
             return await (self._watch(request) if watch else self._exchange(request))
@@ -136,7 +140,7 @@ class FaultProxy:
         ) as answer:
             payload = await answer.read()
             if request.method == "GET" and b'List"' in payload[:200]:
-                self._lists.setdefault(request.path_qs, payload)
+                self._lists.setdefault(_collection(request), payload)
             headers = {k: v for k, v in answer.headers.items() if k.lower() not in _HOP_BY_HOP}
             return web.Response(status=answer.status, body=payload, headers=headers)
 
@@ -190,6 +194,12 @@ class FaultProxy:
             case _:
                 assert_never(fault)
         return True
+
+
+def _collection(request: web.Request) -> tuple[str, ...]:
+    """What a list lists, whichever version of it is asked for."""
+    selectors = (request.query.get("labelSelector", ""), request.query.get("fieldSelector", ""))
+    return (request.path, *selectors, request.headers.get("Accept", ""))
 
 
 def _answer(fault: Answer) -> web.Response:

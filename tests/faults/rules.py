@@ -56,7 +56,10 @@ class Silence:
 
 @dataclass(frozen=True, slots=True)
 class StaleList:
-    """Answer a list as it was answered the first time that this proxy saw it."""
+    """Answer a list as it was answered the first time that this proxy saw it, as a stale watch cache does.
+
+    A list of the latest state (no resourceVersion) never comes from a cache and is answered truly.
+    """
 
 
 @dataclass(frozen=True, slots=True)
