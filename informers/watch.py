@@ -6,7 +6,8 @@
     Streaming            end of the initial events            Watching
                          whatever else ends it                Listing
     Listing              listed                               Connecting(resume)
-                         version expired or too large         Listing of the latest state, once
+                         older than asked for, or version     Listing of the latest state, once
+                         expired or too large
                          failed                               pause, then from the start
     Connecting(resume)   opened                               Watching
                          refused: unreachable, 429            pause, then Connecting(resume), without a list
@@ -123,6 +124,8 @@ def _streaming(state: Streaming, event: Event) -> Step:
             return state, (Collect(event),)
         case Skipped():
             return state, (Report(event.reason),)
+        case Bookmark(rv=rv, initial_end=True) if is_older(rv, state.rv):
+            return _fall_back(state, Fault.TOO_LARGE, "watch-list from the past")
         case Bookmark(rv=rv, initial_end=True):
             # `opened` differs from `rv`: a stream that brought the collection was not "very short".
             watching = Watching(rv, state.watch_list, listed=rv, opened="")
@@ -138,6 +141,11 @@ def _streaming(state: Streaming, event: Event) -> Step:
 
 def _listing(state: Listing, event: Event) -> Step:
     match event:
+        case Listed() if is_older(event.rv, state.rv):
+            # A server that lags behind the one asked before: believing it would travel back in time.
+            return Listing(LATEST, state.watch_list), (
+                Report("list from the past", f"{event.rv} for {state.rv}"),
+            )
         case Listed():
             then = Connecting(event.rv, state.watch_list, initial=False, listed=event.rv)
             return then, (Replace(event.objects, event.rv, event.unreadable),)

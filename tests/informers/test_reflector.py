@@ -131,6 +131,45 @@ async def test_g1_a_continue_token_that_expires_falls_back_to_the_full_list(serv
     assert names(informer) == ["a", "b"]
 
 
+async def test_a_list_older_than_what_was_seen_already_is_not_believed(server: ScriptedServer) -> None:
+    """An API server that lags behind the one asked before would bring deleted objects back."""
+    server.will_list(listed(10), listed(15, thing("back from the dead", 14)), listed(30, thing("a", 25)))
+    server.will_watch(added("a", 25), 5.0, error(410, "Expired"))
+    informer, diary = follow(server), Diary()
+    informer.add_handler(diary)
+    await run_for(informer, 10)
+    assert server.requests == ["list '0'", "watch '10'", "list '25'", "list '' limit 500", "watch '30'"]
+    assert diary.entries == ["add a"]
+
+
+async def test_a_watch_list_older_than_what_was_seen_already_is_not_believed(server: ScriptedServer) -> None:
+    server.will_watch(bookmark(10, initial_end=True), added("a", 25), 5.0, error(410, "Expired"))
+    server.will_watch(added("back-from-the-dead", 14), bookmark(15, initial_end=True))
+    server.will_list(listed(30, thing("a", 25)))
+    informer, diary = follow(server, watch_list=True), Diary()
+    informer.add_handler(diary)
+    await run_for(informer, 10)
+    assert server.requests == ["watch-list ''", "watch-list '25'", "list '' limit 500", "watch '30'"]
+    assert diary.entries == ["add a"]
+
+
+async def test_after_a_restore_from_backup_the_latest_state_counts_however_old(
+    server: ScriptedServer,
+) -> None:
+    server.will_list(listed(1000, thing("lost", 999)), expired(), listed(50, thing("restored", 40)))
+    server.will_watch(5.0, error(410, "Expired"))
+    informer = follow(server)
+    await run_for(informer, 10)
+    assert server.requests == [
+        "list '0'",
+        "watch '1000'",
+        "list '' limit 500",
+        "list '' limit 500",
+        "watch '50'",
+    ]
+    assert names(informer) == ["restored"]
+
+
 # --- G2 WatchList ---
 
 
