@@ -11,6 +11,13 @@ import socket
 LOOPBACK = "127.0.0.1"
 
 
+def free_port() -> int:
+    """A port on 127.0.0.1 that was free just now. Whoever takes it has to be ready to find it taken."""
+    with socket.socket() as probe:
+        probe.bind((LOOPBACK, 0))
+        return int(probe.getsockname()[1])
+
+
 class ReservedPort:
     """A TCP port on 127.0.0.1. The server that uses it has to set SO_REUSEPORT."""
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 
 DEFAULT_IMAGES: Mapping[str, tuple[str, ...]] = {
+    "qiskit-operator/controller:*": (sys.executable, "-m", "controller"),
     "qiskit-operator/executor:*": (sys.executable, "-m", "executor_image.supervisor"),
     "qiskit-operator/validation:*": (sys.executable, "-m", "validation_image"),
 }

@@ -31,6 +31,7 @@ from localcluster.node.status import Reporter, pod_status
 from localcluster.node.volumes import NotMounted, Volumes
 
 _LONGEST_BACKOFF = 300.0
+_UNREMARKABLE = 0.1
 _FIRST_RETRY = 0.1
 _LONGEST_RETRY = 10.0
 _DEFAULT_GRACE = 30.0
@@ -118,7 +119,14 @@ class PodLife:
     async def _live(self) -> None:
         if self._lost():
             return
-        self._report()
+        # A pod that starts within that time needs no report of its own that it is being started.
+        remark = asyncio.get_running_loop().call_later(_UNREMARKABLE, self._report)
+        try:
+            await self._start_and_finish()
+        finally:
+            remark.cancel()
+
+    async def _start_and_finish(self) -> None:
         async with asyncio.TaskGroup() as group:
             if not await self._prepared():
                 return

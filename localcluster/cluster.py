@@ -1,0 +1,60 @@
+"""The whole local cluster: control plane, node, the project's kinds and rights, and the operator running."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from kube import Client, load_configuration
+from localcluster.bytecode import compile_packages
+from localcluster.controlplane import ControlPlane
+from localcluster.kubectl import Kubectl
+from localcluster.manifests import install
+from localcluster.node.settings import NodeSettings
+from localcluster.node.start import LocalNode
+from localcluster.operator_pods import OperatorPorts, start_operator
+from localcluster.progress import Report, silent
+
+
+@dataclass(frozen=True)
+class LocalCluster:
+    """A cluster that takes QiskitJobs. Made by `LocalCluster.start`."""
+
+    plane: ControlPlane
+    node: LocalNode
+    kubectl: Kubectl
+    ports: OperatorPorts
+
+    @classmethod
+    @asynccontextmanager
+    async def start(
+        cls, directory: Path | None = None, *, settings: NodeSettings | None = None, report: Report = silent
+    ) -> AsyncIterator[LocalCluster]:
+        """Start everything, in the order in which one thing needs the other; it ends with the block.
+
+        `directory` as for `ControlPlane.start`. Raises `StartFailed`, `Unsupported`, `BuildFailed` or
+        `NoToolchain`; `KubectlFailed` if the project's manifests are refused.
+        """
+        compiling = asyncio.create_task(asyncio.to_thread(compile_packages))
+        report("Starting etcd, kube-apiserver, kube-controller-manager and kube-scheduler ...")
+        async with ControlPlane.start(directory, report=report) as plane:
+            kubectl = Kubectl(plane.binaries["kubectl"], plane.kubeconfig)
+            report("Starting the node; installing the kinds and the operator's rights ...")
+            installing = asyncio.create_task(install(kubectl))
+            try:
+                async with LocalNode.start(plane, settings) as node:
+                    if node.shortcoming:
+                        report(f"Note: {node.shortcoming}.")
+                    await compiling
+                    await installing
+                    report("Starting the operator ...")
+                    configuration = await load_configuration(str(plane.kubeconfig))
+                    async with Client(configuration, user_agent="qiskit-local") as client:
+                        ports = await start_operator(client, plane)
+                    yield cls(plane, node, kubectl, ports)
+            finally:
+                installing.cancel()
+                await asyncio.wait({installing})
