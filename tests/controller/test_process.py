@@ -12,6 +12,7 @@ from typing import Any
 import aiohttp
 import pytest
 
+from controller.health import Heartbeat
 from controller.lease import Lease
 from controller.metrics import QueueAdapter
 from controller.process import NAME, Process, Surroundings
@@ -208,7 +209,7 @@ async def test_a_service_that_ends_takes_the_process_with_it_in_order(
 
     trip = asyncio.Event()
 
-    class Ending(module.Heartbeat):
+    class Ending(Heartbeat):
         async def run(self) -> None:
             await trip.wait()
 
