@@ -10,6 +10,7 @@ from kube.correlation import ObjectReference
 from kube.errors import (
     AlreadyExists,
     ApiError,
+    BadAnswer,
     BadRequest,
     Conflict,
     DeadlineExceeded,
@@ -89,6 +90,7 @@ __all__ = [
     "TOKEN_REVIEWS",
     "AlreadyExists",
     "ApiError",
+    "BadAnswer",
     "BadRequest",
     "Client",
     "Condition",

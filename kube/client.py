@@ -9,13 +9,15 @@ from __future__ import annotations
 import asyncio
 import builtins
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
+from functools import cache
 from types import TracebackType
 from typing import Any, Generic, TypeVar, overload
 
 import msgspec
 
 from kube.config import Configuration
+from kube.errors import BadAnswer
 from kube.objects import TokenReview
 from kube.resources import PODS, TOKEN_REVIEWS, Resource
 from kube.transport import Transport
@@ -129,7 +131,8 @@ class Client:
         body = await self.list(
             resource, namespace, label_selector=label_selector, field_selector=field_selector
         )
-        return msgspec.json.decode(body, type=_List[type]).items or []  # type: ignore[valid-type]
+        items: builtins.list[T] | None = _decode(body, _items_of(type)).items  # type: ignore[arg-type]
+        return items or []
 
     @overload
     async def create(
@@ -279,7 +282,9 @@ class Client:
     ) -> AsyncIterator[AsyncIterator[bytes]]:
         """The watch's events as complete raw lines, until the server ends it.
 
-        `timeout_seconds` is the server's limit; noticing a silent connection is the caller's business.
+        `timeout_seconds` is the server's limit. The answer must begin within the client's request timeout;
+        afterwards a quiet watch is left alone, and noticing a dead one is the caller's business. A refusal
+        is not waited out: the caller decides when to come back (G11).
 
         Raises:
             ApiError: if the watch is refused; Unreachable also later, when it is cut.
@@ -296,8 +301,10 @@ class Client:
             params["sendInitialEvents"] = "true"
             params["resourceVersionMatch"] = "NotOlderThan"
         accept = _METADATA if metadata_only else None
-        async with self._transport.stream(resource.path(namespace), params=params, accept=accept) as chunks:
-            yield lines(chunks)
+        path = resource.path(namespace)
+        stream = self._transport.stream(path, params=params, accept=accept, timeout=self._timeout)
+        async with stream as chunks, aclosing(lines(chunks)) as events:
+            yield events
 
     async def pod_logs(
         self,
@@ -384,7 +391,21 @@ def _encode(body: Body) -> bytes:
 
 
 def _decode(body: bytes, kind: Any) -> Any:
-    return msgspec.json.decode(body, type=kind)
+    try:
+        return _decoder(kind).decode(body)
+    except msgspec.DecodeError as error:
+        begin = body[:200].decode("utf-8", "replace")
+        raise BadAnswer(200, "BadAnswer", f"{error}, in an answer that begins {begin!r}") from error
+
+
+@cache
+def _decoder(kind: Any) -> msgspec.json.Decoder[Any]:
+    return msgspec.json.Decoder(kind)
+
+
+@cache
+def _items_of(kind: Any) -> Any:
+    return _List[kind]
 
 
 def _params(**values: str | None) -> dict[str, str]:

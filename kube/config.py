@@ -1,7 +1,8 @@
 """Where the API server is and who we are to it: a kubeconfig, or the pod's own account.
 
-kubernetes-asyncio's loaders read both (client certificates, tokens, exec plugins). Credentials that rotate are
-asked for again here: a pod's token file every minute, an exec plugin's token when it expires or is refused.
+Kubeconfigs are read by kubernetes-asyncio's loader, with its client certificates, tokens and exec plugins. It
+brings 38 MB of generated models into the process, so it is imported only where there is a kubeconfig: a pod's
+account is three small files.
 """
 
 from __future__ import annotations
@@ -9,115 +10,160 @@ from __future__ import annotations
 import os
 import ssl
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from math import inf
 from pathlib import Path
+from typing import Any, NamedTuple
 
-from kubernetes_asyncio.client.configuration import Configuration as LoaderConfiguration
-from kubernetes_asyncio.config import ConfigException, load_kube_config
-from kubernetes_asyncio.config.incluster_config import (
-    SERVICE_CERT_FILENAME,
-    SERVICE_HOST_ENV_NAME,
-    SERVICE_PORT_ENV_NAME,
-    SERVICE_TOKEN_FILENAME,
-)
-from kubernetes_asyncio.config.kube_config import KUBE_CONFIG_DEFAULT_LOCATION
+from kube.credentials import Authorization, Credential, Rotating, shortly_before, token_file
+from kube.errors import Unauthorized
 
-TOKEN_FILE_LIFETIME = 60.0
-"""Seconds for which a pod's token is used before its file is read again; kubelet renews it long before."""
+SERVICE_HOST = "KUBERNETES_SERVICE_HOST"
+SERVICE_PORT = "KUBERNETES_SERVICE_PORT"
+ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+"""Where kubelet puts a pod's token, the cluster's CA and the namespace's name."""
 
-_NAMESPACE_FILE = Path(SERVICE_CERT_FILENAME).with_name("namespace")
+KUBECONFIG = "KUBECONFIG"
+HOME_KUBECONFIG = "~/.kube/config"
 
 
 class NoConfiguration(Exception):
     """No usable configuration was found; the message says where was looked and what would help."""
 
 
-Authorization = Callable[[bool], Awaitable[str | None]]
-"""Gives the Authorization header's value; True asks for a fresh one because the last was refused."""
-
-
 @dataclass(frozen=True, slots=True)
 class Configuration:
-    """An API server and our credentials. `server` has no trailing slash; `ssl_context` is None for http."""
+    """An API server and our credentials.
+
+    `server` has no trailing slash; `ssl_context` is None for http; `server_name` is the name to expect in the
+    server's certificate where it is not the host's; `proxy` the URL of an HTTP proxy to go through.
+    """
 
     server: str
     ssl_context: ssl.SSLContext | None = None
     authorization: Authorization | None = None
     namespace: str = "default"
     headers: dict[str, str] = field(default_factory=dict)
+    server_name: str | None = None
+    proxy: str | None = None
 
 
-async def load_configuration(kubeconfig: str | None = None, context: str | None = None) -> Configuration:
-    """The named kubeconfig, else $KUBECONFIG or ~/.kube/config if there is one, else the pod's account.
+async def load_configuration(
+    kubeconfig: str | None = None,
+    context: str | None = None,
+    *,
+    account: Path = ACCOUNT,
+    clock: Callable[[], float] = time.monotonic,
+    now: Callable[[], datetime] = lambda: datetime.now(UTC),
+) -> Configuration:
+    """The named kubeconfig, else $KUBECONFIG, else the pod's account if in a pod, else ~/.kube/config.
+
+    A plugin's token is fetched again when it expires or is refused; a client certificate from a plugin is
+    used until it expires.
 
     Raises:
-        NoConfiguration: if none of them is there or it cannot be read.
+        NoConfiguration: if none of them is there or it cannot be used.
     """
-    if kubeconfig is None and SERVICE_HOST_ENV_NAME in os.environ and "KUBECONFIG" not in os.environ:
-        return _in_cluster()
-    location = kubeconfig or os.environ.get("KUBECONFIG") or KUBE_CONFIG_DEFAULT_LOCATION
-    loaded = LoaderConfiguration()
-    try:
-        await load_kube_config(config_file=location, context=context, client_configuration=loaded)
-    except (ConfigException, OSError) as error:
-        raise NoConfiguration(
-            f"cannot use the kubeconfig {location} ({error}); name another with --kubeconfig, or run in a pod"
-        ) from error
-    return Configuration(
-        server=str(loaded.host).rstrip("/"),
-        ssl_context=_ssl_context(loaded),
-        authorization=_loader_authorization(loaded),
-    )
+    location = kubeconfig or os.environ.get(KUBECONFIG)
+    if location is None and context is None and SERVICE_HOST in os.environ:
+        return _in_cluster(account, clock)
+    return await _from_kubeconfig(location or HOME_KUBECONFIG, context, clock, now)
 
 
-def _in_cluster() -> Configuration:
-    token, authority = Path(SERVICE_TOKEN_FILENAME), Path(SERVICE_CERT_FILENAME)
+def _in_cluster(account: Path, clock: Callable[[], float]) -> Configuration:
+    token, authority, namespace = account / "token", account / "ca.crt", account / "namespace"
     if not token.exists() or not authority.exists():
-        raise NoConfiguration(f"{token.parent} holds no service account's token; is automount switched off?")
-    host, port = os.environ[SERVICE_HOST_ENV_NAME], os.environ[SERVICE_PORT_ENV_NAME]
-    namespace = _NAMESPACE_FILE.read_text().strip() if _NAMESPACE_FILE.exists() else "default"
+        raise NoConfiguration(f"{account} holds no token and CA; is automountServiceAccountToken off?")
+    host, port = os.environ[SERVICE_HOST], os.environ.get(SERVICE_PORT, "443")
     return Configuration(
         server=f"https://[{host}]:{port}" if ":" in host else f"https://{host}:{port}",
-        ssl_context=ssl.create_default_context(cafile=str(authority)),
-        authorization=token_file_authorization(token),
-        namespace=namespace,
+        ssl_context=_trusting(str(authority)),
+        authorization=token_file(token, clock),
+        namespace=namespace.read_text().strip() if namespace.exists() else "default",
     )
 
 
-def token_file_authorization(path: Path, clock: Callable[[], float] = time.monotonic) -> Authorization:
-    """Authorization by a token in a file that somebody renews."""
-    read: tuple[float, str] | None = None
+class _Loaded(NamedTuple):
+    """What kubernetes-asyncio made of a kubeconfig: its own configuration, and the loader itself."""
 
-    async def authorization(refresh: bool) -> str | None:
-        nonlocal read
-        if refresh or read is None or clock() - read[0] >= TOKEN_FILE_LIFETIME:
-            # A file of a few hundred bytes on a tmpfs: reading it takes less than handing it to a thread.
-            read = (clock(), f"Bearer {path.read_text().strip()}")  # noqa: ASYNC240
-        return read[1]
+    configuration: Any
+    loader: Any
 
-    return authorization
+    def credential(self, now: datetime) -> Credential | None:
+        value = self.configuration.api_key.get("BearerToken")
+        expiry: datetime | None = getattr(self.loader, "exec_plugin_expiry", None)
+        if not value:
+            return None
+        return Credential(value, shortly_before((expiry - now).total_seconds()) if expiry else inf)
 
 
-def _loader_authorization(loaded: LoaderConfiguration) -> Authorization | None:
-    if not loaded.api_key and not loaded.refresh_api_key_hook:
+async def _from_kubeconfig(
+    location: str, context: str | None, clock: Callable[[], float], now: Callable[[], datetime]
+) -> Configuration:
+    loaded = await _load(location, context)
+    first = loaded.credential(now())
+
+    async def fetch() -> Credential:
+        # Reading all of it again also finds a token that somebody has put into the file itself.
+        try:
+            credential = (await _load(location, context)).credential(now())
+        except NoConfiguration as error:
+            raise Unauthorized(401, "NoCredentials", str(error)) from error
+        if credential is None:
+            raise Unauthorized(401, "NoCredentials", f"{location} has no token any more")
+        return credential
+
+    found = loaded.configuration
+    return Configuration(
+        server=str(found.host).rstrip("/"),
+        ssl_context=_ssl_context(found),
+        authorization=Rotating(fetch, initial=first, clock=clock) if first is not None else None,
+        namespace=_namespace(loaded.loader.current_context),
+        server_name=found.tls_server_name or None,
+        proxy=found.proxy or None,
+    )
+
+
+async def _load(location: str, context: str | None) -> _Loaded:
+    from kubernetes_asyncio.client.configuration import Configuration as LoaderConfiguration
+    from kubernetes_asyncio.config.kube_config import load_kube_config
+
+    if not any(os.path.exists(os.path.expanduser(part)) for part in location.split(os.pathsep)):  # noqa: ASYNC240
+        raise NoConfiguration(
+            f"there is no kubeconfig {location}; name one with --kubeconfig, or run in a pod"
+        )
+    configuration = LoaderConfiguration()
+    try:
+        loader = await load_kube_config(
+            config_file=location, context=context, client_configuration=configuration
+        )
+    except Exception as error:  # the loader lets through whatever YAML, asserts and plugins raise
+        said = str(error) or type(error).__name__
+        raise NoConfiguration(f"cannot use the kubeconfig {location}: {said}") from error
+    return _Loaded(configuration, loader)
+
+
+def _namespace(current_context: dict[str, Any] | None) -> str:
+    context = (current_context or {}).get("context") or {}
+    return context.get("namespace") or "default"
+
+
+def _ssl_context(found: Any) -> ssl.SSLContext | None:
+    if not str(found.host).startswith("https"):
         return None
-
-    async def authorization(_refresh: bool) -> str | None:
-        # Runs the loader's hook, which runs an exec plugin again once its token has expired.
-        value = await loaded.get_api_key_with_prefix("BearerToken")
-        return None if value is None else str(value)
-
-    return authorization
-
-
-def _ssl_context(loaded: LoaderConfiguration) -> ssl.SSLContext | None:
-    if not str(loaded.host).startswith("https"):
-        return None
-    context = ssl.create_default_context(cafile=loaded.ssl_ca_cert)
-    if not loaded.verify_ssl:
+    context = _trusting(found.ssl_ca_cert)
+    if not found.verify_ssl:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
-    if loaded.cert_file:
-        context.load_cert_chain(loaded.cert_file, loaded.key_file)
+    if found.cert_file:
+        context.load_cert_chain(found.cert_file, found.key_file)
+    return context
+
+
+def _trusting(authority: str | None) -> ssl.SSLContext:
+    context = ssl.create_default_context(cafile=authority)
+    # Python 3.13 began to refuse CAs without an Authority Key Identifier, which many clusters have.
+    context.verify_flags &= ~ssl.VERIFY_X509_STRICT
     return context

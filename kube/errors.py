@@ -100,6 +100,10 @@ class DeadlineExceeded(ApiError):
     """No answer within the call's deadline. A request that writes may have been carried out."""
 
 
+class BadAnswer(ApiError):
+    """An answer that says success and is not what was asked for: a proxy's page, another kind, half an object."""
+
+
 _BY_REASON: dict[str, type[ApiError]] = {
     "AlreadyExists": AlreadyExists,
     "BadRequest": BadRequest,
@@ -136,9 +140,15 @@ _BY_STATUS: dict[int, type[ApiError]] = {
 }
 
 
+_ETCD_TOO_LARGE = "request is too large"
+"""etcd's refusal of what the API server let through comes as a 500 without a reason."""
+
+
 def error_of(
     status: int, reason: str, message: str, *, retry_after: float | None = None, details: Any = None
 ) -> ApiError:
     """The error for a Status, as the most telling class."""
+    if status == 500 and not reason and _ETCD_TOO_LARGE in message:
+        reason = "RequestEntityTooLarge"
     kind = _BY_REASON.get(reason) or _BY_STATUS.get(status) or (InternalError if status >= 500 else ApiError)
     return kind(status, reason or f"HTTP{status}", message, retry_after=retry_after, details=details)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import io
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import aclosing, asynccontextmanager
 from typing import Any
 
 import aiohttp
@@ -16,10 +16,7 @@ from kube.errors import ApiError, DeadlineExceeded, Unauthorized, Unreachable, e
 from kube.objects import Status
 
 RETRIES = 10
-"""How often a request is repeated because the server said when to come back (client-go's number)."""
-
-LONGEST_WAIT = 60.0
-"""Seconds. A server that asks for more is not waited for: the caller is told instead."""
+"""How often a request is repeated because the server said when to come back (G45; client-go's number)."""
 
 CONNECTIONS = 64
 """Requests that are under way at once. Watches have connections of their own and never wait for these."""
@@ -28,6 +25,8 @@ CONNECT_TIMEOUT = 10.0
 """Seconds to connect: a watch has no deadline as a whole, but a silent address is found out."""
 
 _PIECE = 1 << 19
+
+_NOT_OPEN = "the client is not open; use it as an async context manager"
 
 _status = msgspec.json.Decoder(Status)
 
@@ -81,27 +80,28 @@ class Transport:
             headers["Content-Type"] = content_type
         if accept is not None:
             headers["Accept"] = accept
-        refused = False
-        waited = 0
+        refused: str | None = None
+        waits = 0
+        deadline = _now() + timeout
         try:
-            async with asyncio.timeout(timeout):
+            async with asyncio.timeout_at(deadline):
                 while True:
+                    sent = await self._authorize(headers, refused)
                     try:
-                        return await self._exchange(method, path, params, body, headers, refresh=refused)
+                        return await self._exchange(method, path, params, body, headers)
                     except Unauthorized:
-                        if refused or self._configuration.authorization is None:
+                        if refused is not None or sent is None:
                             raise
-                        refused = True
+                        refused = sent
                     except ApiError as error:
                         wait = _wait(error)
-                        if wait is None or waited == RETRIES:
+                        # A wait beyond the deadline is the caller's: it is told how long.
+                        if wait is None or waits == RETRIES or _now() + wait >= deadline:
                             raise
-                        waited += 1
+                        waits += 1
                         await self._sleep(wait)
         except TimeoutError:
-            raise DeadlineExceeded(
-                0, "DeadlineExceeded", f"{method} {path}: no answer in {timeout:g} s"
-            ) from None
+            raise _late(method, path, timeout) from None
 
     async def _exchange(
         self,
@@ -110,82 +110,114 @@ class Transport:
         params: Mapping[str, str] | None,
         body: bytes | None,
         headers: dict[str, str],
-        *,
-        refresh: bool,
     ) -> bytes:
         if self._requests is None:
-            raise RuntimeError("the client is not open; use it as an async context manager")
-        await self._authorize(headers, refresh=refresh)
-        url = self._configuration.server + path
+            raise RuntimeError(_NOT_OPEN)
+        to = self._configuration
         try:
             async with self._requests.request(
-                method, url, params=params, data=_payload(body), headers=headers, allow_redirects=False
+                method,
+                to.server + path,
+                params=params,
+                data=_payload(body),
+                headers=headers,
+                allow_redirects=False,
+                server_hostname=to.server_name,
+                proxy=to.proxy,
             ) as response:
                 payload = await response.read()
                 if response.status >= 300:
                     raise _failure(response, payload)
                 return payload
         except (aiohttp.ClientError, OSError) as error:
-            if isinstance(error, TimeoutError):
-                raise
-            raise Unreachable(
-                0, "Unreachable", f"{method} {path}: {error or type(error).__name__}"
-            ) from error
+            raise _unreachable(method, path, error) from error
 
     @asynccontextmanager
     async def stream(
-        self, path: str, *, params: Mapping[str, str], accept: str | None = None
+        self, path: str, *, params: Mapping[str, str], accept: str | None = None, timeout: float
     ) -> AsyncIterator[AsyncIterator[bytes]]:
-        """A GET whose body is read as it comes, on a connection of its own and without a deadline.
+        """A GET whose body is read as it comes, on a connection of its own.
+
+        `timeout` (s) is for the answer to begin; how long the body may be silent is the reader's business.
 
         Raises:
             ApiError: at the start, as `request`; `Unreachable` also later, when the stream is cut.
         """
-        if self._watches is None:
-            raise RuntimeError("the client is not open; use it as an async context manager")
         headers = dict(self._headers)
         if accept is not None:
             headers["Accept"] = accept
-        for refresh in (False, True):
-            await self._authorize(headers, refresh=refresh)
+        try:
+            async with asyncio.timeout(timeout):
+                response = await self._begin(path, params, headers)
+        except TimeoutError:
+            raise _late("GET", path, timeout) from None
+        async with response, aclosing(_chunks(response, path)) as chunks:
+            yield chunks
+
+    async def _begin(
+        self, path: str, params: Mapping[str, str], headers: dict[str, str]
+    ) -> aiohttp.ClientResponse:
+        if self._watches is None:
+            raise RuntimeError(_NOT_OPEN)
+        to = self._configuration
+        refused: str | None = None
+        while True:
+            sent = await self._authorize(headers, refused)
             try:
                 response = await self._watches.get(
-                    self._configuration.server + path, params=params, headers=headers, allow_redirects=False
+                    to.server + path,
+                    params=params,
+                    headers=headers,
+                    allow_redirects=False,
+                    server_hostname=to.server_name,
+                    proxy=to.proxy,
                 )
+                if response.status < 300:
+                    return response
+                async with response:
+                    failure = _failure(response, await response.read())
             except (aiohttp.ClientError, OSError) as error:
-                said = str(error) or type(error).__name__
-                raise Unreachable(0, "Unreachable", f"GET {path}: {said}") from error
-            async with response:
-                if response.status == 401 and not refresh and self._configuration.authorization is not None:
-                    continue
-                if response.status >= 300:
-                    raise _failure(response, await response.read())
-                yield _chunks(response, path)
-                return
+                raise _unreachable("GET", path, error) from error
+            if not isinstance(failure, Unauthorized) or refused is not None or sent is None:
+                raise failure
+            refused = sent
 
-    async def _authorize(self, headers: dict[str, str], *, refresh: bool) -> None:
-        if self._configuration.authorization is not None:
-            value = await self._configuration.authorization(refresh)
-            if value is not None:
-                headers["Authorization"] = value
+    async def _authorize(self, headers: dict[str, str], refused: str | None) -> str | None:
+        if self._configuration.authorization is None:
+            return None
+        value = await self._configuration.authorization(refused)
+        if value is not None:
+            headers["Authorization"] = value
+        return value
 
     def _session(self, limit: int) -> aiohttp.ClientSession:
         tls: Any = self._configuration.ssl_context if self._configuration.ssl_context is not None else True
         return aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=limit, ssl=tls, keepalive_timeout=75.0),
             timeout=aiohttp.ClientTimeout(total=None, connect=None, sock_connect=CONNECT_TIMEOUT),
-            auto_decompress=True,
-            trust_env=False,
+            cookie_jar=aiohttp.DummyCookieJar(),
         )
 
 
-async def _chunks(response: aiohttp.ClientResponse, path: str) -> AsyncIterator[bytes]:
+async def _chunks(response: aiohttp.ClientResponse, path: str) -> AsyncGenerator[bytes, None]:
     try:
         async for chunk in response.content.iter_any():
             yield chunk
     except (aiohttp.ClientError, OSError) as error:
-        said = str(error) or type(error).__name__
-        raise Unreachable(0, "Unreachable", f"GET {path}: the stream was cut: {said}") from error
+        raise _unreachable("GET", path, error) from error
+
+
+def _now() -> float:
+    """The loop's time, which deadlines are in."""
+    return asyncio.get_running_loop().time()
+
+
+def _unreachable(method: str, path: str, error: Exception) -> Unreachable:
+    return Unreachable(0, "Unreachable", f"{method} {path}: {str(error) or type(error).__name__}")
+
+
+def _late(method: str, path: str, timeout: float) -> DeadlineExceeded:
+    return DeadlineExceeded(0, "DeadlineExceeded", f"{method} {path}: no answer in {timeout:g} s")
 
 
 def _payload(body: bytes | None) -> bytes | io.BytesIO | None:
@@ -195,8 +227,6 @@ def _payload(body: bytes | None) -> bytes | io.BytesIO | None:
 
 def _wait(error: ApiError) -> float | None:
     """How long the server asks us to wait, if the request may be repeated at all."""
-    if error.retry_after is None or error.retry_after > LONGEST_WAIT:
-        return None
     return error.retry_after if error.status == 429 or error.status >= 500 else None
 
 

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
+
+from kube.errors import ApiError
 
 LINE_LIMIT = 64 << 20
 """Bytes. etcd takes objects of 1.5 MiB and an event wraps one; what is far above is no event of ours."""
 
 
-class LineTooLong(ValueError):
+class LineTooLong(ApiError):
     """The stream is not a watch: a line has outgrown what an object can be."""
 
 
-async def lines(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+async def lines(chunks: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
     """Split a stream at its newlines, over chunk boundaries; an unfinished last line is dropped.
 
     The pieces of a long line are joined once, at its end, so that its cost stays linear in its length.
@@ -24,7 +26,7 @@ async def lines(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
         pieces.append(first)
         size += len(first)
         if size > LINE_LIMIT:
-            raise LineTooLong(f"a line of a watch exceeds {LINE_LIMIT} bytes")
+            raise LineTooLong(0, "LineTooLong", f"a line of a watch exceeds {LINE_LIMIT} bytes")
         if not rest:
             continue
         line = b"".join(pieces)

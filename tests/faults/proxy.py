@@ -127,7 +127,7 @@ class FaultProxy:
     async def _headers(self, request: web.Request) -> dict[str, str]:
         headers = {k: v for k, v in request.headers.items() if k.lower() not in _HOP_BY_HOP}
         if self._upstream.authorization is not None:
-            headers["Authorization"] = await self._upstream.authorization(False) or ""
+            headers["Authorization"] = await self._upstream.authorization(None) or ""
         return headers
 
     async def _exchange(self, request: web.Request) -> web.Response:

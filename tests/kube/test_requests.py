@@ -15,6 +15,7 @@ from kube import (
     PODS,
     SERVICE_ACCOUNTS,
     AlreadyExists,
+    BadAnswer,
     BadRequest,
     Client,
     Conflict,
@@ -157,7 +158,7 @@ async def test_a_proxys_html_is_an_error_and_never_an_object(
     assert caught.value.status == 502
     fault_proxy.faults.clear()
     fault_proxy.faults.add(Answer(200, html=True))
-    with pytest.raises(msgspec.DecodeError):
+    with pytest.raises(BadAnswer, match="Bad gateway"):
         await proxied.get(CONFIG_MAPS, "any", namespace)
 
 

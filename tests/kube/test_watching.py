@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kube import CONFIG_MAPS, Client, Configuration, Gone, TooManyRequests, Unreachable
-from kube.config import token_file_authorization
+from kube.credentials import token_file
 from kube.watching import LINE_LIMIT, LineTooLong, lines
 from tests.faults.proxy import FaultProxy
 from tests.faults.rules import Answer, Cut, Inflate, Matching
@@ -132,7 +132,7 @@ async def test_g47_a_token_that_was_rotated_is_read_again_and_sent_once(tmp_path
     host, port = runner.addresses[0]
     moments = [0.0]
     configuration = Configuration(
-        f"http://{host}:{port}", authorization=token_file_authorization(token, clock=lambda: moments[0])
+        f"http://{host}:{port}", authorization=token_file(token, clock=lambda: moments[0])
     )
     try:
         async with Client(configuration, user_agent="test") as client:
