@@ -10,13 +10,19 @@ from pathlib import Path
 
 from kube import Client, load_configuration
 from localcluster.bytecode import compile_packages
-from localcluster.controlplane import ControlPlane
-from localcluster.kubectl import Kubectl
+from localcluster.controlplane import ControlPlane, StartFailed
+from localcluster.gobuild import BuildFailed
+from localcluster.gotoolchain import NoToolchain
+from localcluster.kubectl import Kubectl, KubectlFailed
 from localcluster.manifests import install
 from localcluster.node.settings import NodeSettings
 from localcluster.node.start import LocalNode
 from localcluster.operator_pods import OperatorPorts, start_operator
+from localcluster.platform import Unsupported
 from localcluster.progress import Report, silent
+
+EXPECTED_FAILURES = (StartFailed, Unsupported, BuildFailed, NoToolchain, KubectlFailed)
+"""What can keep a cluster from starting, each with a message for a person."""
 
 
 @dataclass(frozen=True)
@@ -35,8 +41,7 @@ class LocalCluster:
     ) -> AsyncIterator[LocalCluster]:
         """Start everything, in the order in which one thing needs the other; it ends with the block.
 
-        `directory` as for `ControlPlane.start`. Raises `StartFailed`, `Unsupported`, `BuildFailed` or
-        `NoToolchain`; `KubectlFailed` if the project's manifests are refused.
+        `directory` as for `ControlPlane.start`. Raises one of `EXPECTED_FAILURES`.
         """
         compiling = asyncio.create_task(asyncio.to_thread(compile_packages))
         report("Starting etcd, kube-apiserver, kube-controller-manager and kube-scheduler ...")

@@ -1,0 +1,123 @@
+"""`up`, `down` and `status`: a cluster in the background, and what can be said of it from outside."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import select
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from rich.console import Console
+
+from localcluster.binaries import ensure_binaries
+from localcluster.home import Home
+from localcluster.kubectl import Kubectl, KubectlFailed
+from localcluster.platform import require_linux
+from localcluster.progress import to_stderr
+
+_STOP_SECONDS = 30.0
+_POLL_SECONDS = 0.1
+_ROOT = Path(__file__).parent.parent
+
+
+def up(home: Home, console: Console) -> int:
+    """Start a cluster that outlives this command; the exit code."""
+    require_linux()
+    if home.owner() is not None:
+        console.print(f"It is running already. `{_command('down')}` ends it.")
+        return 0
+    ensure_binaries(report=to_stderr)
+    shutil.rmtree(home.folder, ignore_errors=True)
+    home.folder.mkdir(parents=True)
+    with home.log.open("wb") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "localcluster.daemon", str(home.folder)],
+            cwd=_ROOT,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            # The terminal that this was typed into may close.
+            start_new_session=True,
+        )
+    if not _follow(home, process, console):
+        console.print(f"[red]The cluster did not start.[/] The whole story is in {home.log}")
+        return 1
+    state = home.state()
+    assert state is not None
+    console.print("[green]Ready.[/] Now:")
+    console.print(f"  export KUBECONFIG={home.kubeconfig}")
+    if shutil.which("kubectl") is None:
+        console.print(f"  alias kubectl={state.kubectl}")
+    console.print("  kubectl apply -f examples/bell.yaml && kubectl wait qjob/bell --for=condition=Complete")
+    return 0
+
+
+def down(home: Home, console: Console) -> int:
+    """End the cluster and remove all of it; the exit code."""
+    owner = home.owner()
+    if owner is not None:
+        try:
+            process = os.pidfd_open(owner)
+        except ProcessLookupError:
+            pass
+        else:
+            _end(process)
+            os.close(process)
+    there = home.folder.exists()
+    shutil.rmtree(home.folder, ignore_errors=True)
+    console.print("Ended and removed." if there else "There was nothing to end.")
+    return 0
+
+
+async def status(home: Home, console: Console) -> int:
+    """Say what runs; the exit code is 0 if a cluster does."""
+    state = home.state()
+    if home.owner() is None or state is None:
+        console.print(f"No cluster runs in {home.folder}. `{_command('up')}` starts one.")
+        return 1
+    console.print(f"Running since {state.started} at {state.server}; KUBECONFIG={home.kubeconfig}")
+    console.print(f"Metrics of the operator: {state.metrics}")
+    if state.shortcoming:
+        console.print(f"Note: {state.shortcoming}.")
+    kubectl = Kubectl(Path(state.kubectl), home.kubeconfig)
+    questions = (("get", "nodes"), ("get", "pods", "--all-namespaces"), ("get", "qjob", "--all-namespaces"))
+    try:
+        answers = await asyncio.gather(*(kubectl(*question) for question in questions))
+    except KubectlFailed as error:
+        console.print(f"[red]The API server does not answer:[/] {error}")
+        return 1
+    for answer in answers:
+        console.print(answer.rstrip() or "(no jobs yet)", highlight=False)
+    return 0
+
+
+def _follow(home: Home, process: subprocess.Popen[bytes], console: Console) -> bool:
+    """Repeat what the process says until it is ready (True) or has ended (False)."""
+    with home.log.open() as log:
+        while True:
+            ready, ended = home.state() is not None, process.poll() is not None
+            for line in log:
+                console.print(line.rstrip(), style="dim", highlight=False)
+            if ready or ended:
+                return ready
+            time.sleep(_POLL_SECONDS)
+
+
+def _end(process: int) -> None:
+    """SIGTERM, and SIGKILL if that is not enough. What a killed one leaves, its keepers end."""
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        try:
+            signal.pidfd_send_signal(process, number)
+        except ProcessLookupError:
+            return
+        if select.select([process], [], [], _STOP_SECONDS)[0]:
+            return
+
+
+def _command(name: str) -> str:
+    return f"python -m localcluster {name}"

@@ -1,0 +1,58 @@
+"""The process behind `up`: keeps a cluster running until SIGTERM. `python -m localcluster.daemon FOLDER`."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import signal
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+
+from localcluster.certificates import write_secret
+from localcluster.cluster import EXPECTED_FAILURES, LocalCluster
+from localcluster.home import Home, State
+from localcluster.ports import LOOPBACK
+from localcluster.progress import to_stderr
+
+
+async def keep(home: Home) -> None:
+    """Start a cluster in `home`, say when it is ready, and end it on SIGTERM."""
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    async with LocalCluster.start(home.cluster, report=to_stderr) as cluster:
+        write_secret(home.kubeconfig, cluster.plane.kubeconfig.read_bytes())
+        state = State(
+            server=cluster.plane.server,
+            kubectl=str(cluster.kubectl.binary),
+            metrics=f"http://{LOOPBACK}:{cluster.ports.metrics}/metrics",
+            started=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+            shortcoming=cluster.node.shortcoming,
+        )
+        unfinished = home.state_file.with_suffix(".unfinished")
+        unfinished.write_bytes(msgspec.json.encode(state))
+        unfinished.replace(home.state_file)
+        await stop.wait()
+        home.state_file.unlink(missing_ok=True)
+        home.kubeconfig.unlink(missing_ok=True)
+
+
+def main() -> int:
+    """Own the folder and keep its cluster; the exit code."""
+    home = Home(Path(sys.argv[1]))
+    with home.take():
+        shutil.rmtree(home.cluster, ignore_errors=True)
+        home.state_file.unlink(missing_ok=True)
+        try:
+            asyncio.run(keep(home))
+        except EXPECTED_FAILURES as error:
+            to_stderr(str(error))
+            return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,95 @@
+"""Where `up` keeps its cluster: the folder `.local` of the checkout, and whose process it belongs to."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+import msgspec
+
+DEFAULT = Path(__file__).parent.parent / ".local"
+
+
+class AlreadyRunning(RuntimeError):
+    """Another process keeps a cluster in this folder."""
+
+
+class State(msgspec.Struct, frozen=True, kw_only=True):
+    """What a ready cluster says of itself. `started` is RFC 3339 UTC."""
+
+    server: str
+    kubectl: str
+    metrics: str
+    started: str
+    shortcoming: str | None = None
+
+
+@dataclass(frozen=True)
+class Home:
+    """The folder and the files in it."""
+
+    folder: Path = DEFAULT
+
+    @property
+    def kubeconfig(self) -> Path:
+        """For kubectl."""
+        return self.folder / "kubeconfig"
+
+    @property
+    def cluster(self) -> Path:
+        """The control plane's folder."""
+        return self.folder / "cluster"
+
+    @property
+    def log(self) -> Path:
+        """What the process in the background says."""
+        return self.folder / "up.log"
+
+    @property
+    def state_file(self) -> Path:
+        """There as soon as the cluster is ready."""
+        return self.folder / "state.json"
+
+    @property
+    def lock_file(self) -> Path:
+        """Locked by the process in the background as long as it lives; holds its process id."""
+        return self.folder / "lock"
+
+    def state(self) -> State | None:
+        """What the cluster said when it was ready, or None."""
+        try:
+            return msgspec.json.decode(self.state_file.read_bytes(), type=State)
+        except FileNotFoundError:
+            return None
+
+    def owner(self) -> int | None:
+        """Process id of the running cluster's process, or None if there is none.
+
+        A lock rather than a process id alone: the number may belong to somebody else by now.
+        """
+        try:
+            with self.lock_file.open("r+") as file:
+                try:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    return int(file.read() or 0) or None
+        except FileNotFoundError:
+            pass
+        return None
+
+    def take(self) -> IO[str]:
+        """Make this process the folder's owner, for as long as the returned file is open."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        file = self.lock_file.open("a+")
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.close()
+            raise AlreadyRunning(f"{self.folder} belongs to process {self.owner()}") from None
+        file.truncate(0)
+        file.write(str(os.getpid()))
+        file.flush()
+        return file

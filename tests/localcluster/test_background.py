@@ -1,0 +1,115 @@
+"""`up`, `status` and `down`, as a user types them."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from localcluster.home import AlreadyRunning, Home
+from localcluster.kubectl import Kubectl
+
+pytestmark = pytest.mark.node
+ROOT = Path(__file__).parents[2]
+
+
+def localcluster(home: Home, command: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "localcluster", "--folder", home.folder, command],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=100,
+    )
+
+
+def family(pid: int) -> list[psutil.Process]:
+    process = psutil.Process(pid)
+    return [process, *process.children(recursive=True)]
+
+
+def until_ended(processes: list[psutil.Process]) -> None:
+    _, alive = psutil.wait_procs(processes, timeout=20)
+    assert not alive
+
+
+@pytest.mark.timeout(240)
+async def test_up_runs_the_operator_until_down_and_recovers_from_a_kill_of_its_process(
+    tmp_path: Path,
+) -> None:
+    home = Home(tmp_path / "home")
+    try:
+        started = localcluster(home, "up")
+        assert started.returncode == 0, started.stdout + started.stderr
+        assert f"export KUBECONFIG={home.kubeconfig}" in started.stdout
+        assert "qiskit-operator-controller" in localcluster(home, "status").stdout
+        again = localcluster(home, "up")
+        assert (again.returncode, "running already" in again.stdout) == (0, True)
+
+        first = home.owner()
+        assert first is not None
+        processes = family(first)
+        assert len(processes) > 8
+        os.kill(first, signal.SIGKILL)
+        until_ended(processes)
+        assert localcluster(home, "status").returncode == 1
+
+        assert localcluster(home, "up").returncode == 0
+        second = home.owner()
+        assert second not in (None, first)
+        state = home.state()
+        assert state is not None
+        kubectl = Kubectl(Path(state.kubectl), home.kubeconfig)
+        pods = await kubectl("get", "pods", "--namespace=qiskit-operator", "--no-headers")
+        assert [line.split()[2] for line in pods.splitlines()] == ["Running", "Running"]
+
+        assert second is not None
+        processes = family(second)
+        assert localcluster(home, "down").returncode == 0
+        until_ended(processes)
+        assert not home.folder.exists()
+    finally:
+        localcluster(home, "down")
+
+
+def test_a_folder_has_one_owner_at_a_time(tmp_path: Path) -> None:
+    home = Home(tmp_path / "home")
+    assert home.owner() is None
+    with home.take():
+        assert home.owner() == os.getpid()
+        with pytest.raises(AlreadyRunning):
+            home.take()
+    assert home.owner() is None
+
+
+def test_down_with_nothing_running_says_so(tmp_path: Path) -> None:
+    done = localcluster(Home(tmp_path / "home"), "down")
+    assert (done.returncode, done.stdout.strip()) == (0, "There was nothing to end.")
+
+
+def test_a_failed_start_says_why_and_leaves_nothing_running(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # An etcd that is none: the API server finds nobody and the start fails.
+    fake = tmp_path / "assets" / "etcd"
+    fake.parent.mkdir()
+    fake.write_text(
+        '#!/bin/sh\n[ "$1" = --version ] && echo "etcd Version: 3.6.16" && exit\necho out of order; exit 3\n'
+    )
+    fake.chmod(0o755)
+    monkeypatch.setenv("KUBEBUILDER_ASSETS", str(fake.parent))
+    home = Home(tmp_path / "home")
+    began = time.monotonic()
+    failed = localcluster(home, "up")
+    assert failed.returncode == 1
+    assert "etcd ended with 3" in failed.stdout
+    assert "out of order" in failed.stdout
+    assert time.monotonic() - began < 60
+    assert home.owner() is None
