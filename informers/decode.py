@@ -159,19 +159,20 @@ class Decoder(Generic[T]):
                 fault = fault_of_status(status.code, status.reason, status.message, bytes(status.details))
                 return ErrorEvent(fault, f"{status.code} {status.reason}: {status.message}")
         except msgspec.ValidationError as error:
-            return Skipped(f"unreadable {envelope.type}: {error}", _key_in(envelope.object))
-        return Skipped(f"unknown event type {envelope.type!r}")
+            key = _key_in(envelope.object)
+            return Skipped("unreadable object", f"{envelope.type} {key}: {error}", key)
+        return Skipped("unknown event type", envelope.type[:40])
 
     def _slow_change(self, envelope: _Envelope) -> Event:
         kind = _decode_head(envelope.object).kind
         if kind != self._kind:
-            return Skipped(f"a {kind or 'nameless kind'} instead of a {self._kind}")
+            return Skipped("other kind", f"{kind[:80]!r} instead of {self._kind!r}")
         return self._changed(envelope.type, self._decode_object(envelope.object))
 
     def _changed(self, type: str, obj: T) -> Event:  # noqa: A002 - Kubernetes' name
         version = obj.metadata.resource_version
         if not version or not obj.metadata.name:
-            return Skipped(f"{type} without name or resourceVersion")
+            return Skipped("no name or version", f"{type} of {obj.metadata.name!r}")
         return Changed(type, self._transformed(obj), version)
 
     def _transformed(self, obj: T) -> T:

@@ -44,7 +44,10 @@ class InformerMetrics(Protocol):
         """One watch event came in: ADDED, MODIFIED, DELETED, BOOKMARK or ERROR."""
 
     def problem(self, reason: str) -> None:
-        """Something was skipped or retried that ought not to happen; the log has the details."""
+        """Something was skipped or retried that ought not to happen.
+
+        The reasons are few and fixed, fit for a label; the log has the details.
+        """
 
 
 class NoQueueMetrics:

@@ -133,6 +133,12 @@ class Reflector:
         while True:
             try:
                 await self._turn()
+            except asyncio.CancelledError:
+                # Ours to obey only if somebody cancelled this task. One that leaks out of the client, say from a
+                # future of a closed connection, would end a task group's child without a sign.
+                if _is_cancelled():
+                    raise
+                await self._take(Crashed("a cancellation that nobody asked for"))
             except Exception as error:  # noqa: BLE001 - a reflector that ends leaves a cache that lies (G23)
                 _log.exception("%s: the reflector failed and starts over", self._name)
                 await self._take(Crashed(repr(error)))
@@ -174,14 +180,17 @@ class Reflector:
                 objects, self._collected = list(self._collected.values()), {}
                 await self._replace(objects, rv, frozenset(self._unreadable))
             case Report(reason=reason, message=message):
-                _log.warning("%s: %s%s", self._name, reason, f": {message}" if message else "")
-                self._metrics.problem(reason)
+                self._report(reason, message)
+
+    def _report(self, reason: str, message: str) -> None:
+        _log.warning("%s: %s%s", self._name, reason, f": {message}" if message else "")
+        self._metrics.problem(reason)
 
     def _collect(self, event: Changed | Skipped) -> None:
         if isinstance(event, Skipped):
             if event.key is not None:
                 self._unreadable.add(event.key)
-                self._metrics.problem(event.reason)
+            self._report(event.reason, event.message)
             return
         key = key_of(event.object)
         if event.type == "DELETED":
@@ -289,6 +298,11 @@ class Reflector:
         if self._initial:
             _log.warning("%s: the initial events have not ended after %g s", self._name, INITIAL_LATE)
             self._metrics.problem("initial events late")
+
+
+def _is_cancelled() -> bool:
+    task = asyncio.current_task()
+    return task is None or task.cancelling() > 0
 
 
 def _move(deadline: asyncio.Timeout, when: float) -> None:

@@ -123,7 +123,7 @@ def _streaming(state: Streaming, event: Event) -> Step:
         case Changed() | Skipped(key=Key()):
             return state, (Collect(event),)
         case Skipped():
-            return state, (Report(event.reason),)
+            return state, (Report(event.reason, event.message),)
         case Bookmark(rv=rv, initial_end=True) if is_older(rv, state.rv):
             return _fall_back(state, Fault.TOO_LARGE, "watch-list from the past")
         case Bookmark(rv=rv, initial_end=True):
@@ -190,7 +190,7 @@ def _watching(state: Watching, event: Event) -> Step:
         case ErrorEvent():
             return _after_fault(state, event.fault)
         case Skipped():
-            return state, (Report(event.reason, str(event.key or "")),)
+            return state, (Report(event.reason, event.message),)
         case Undecodable():
             return _relist(state, "undecodable line", event.message)
         case Ended() if event.lasted < VERY_SHORT and state.rv == state.opened:

@@ -45,7 +45,10 @@ class Close:
 
 
 CLOSE = Close()
-Line = bytes | float | Exception | Close
+LEAK = asyncio.CancelledError()
+"""A cancellation that nobody asked for, as from a future that the client had cancelled."""
+
+Line = bytes | float | Exception | asyncio.CancelledError | Close
 """A line to send, seconds to be silent, an error to fail with, or the end."""
 
 
@@ -164,7 +167,7 @@ class ScriptedServer:
 
     async def _lines(self, script: tuple[Line, ...]) -> Any:
         for line in script:
-            if isinstance(line, Exception):
+            if isinstance(line, Exception | asyncio.CancelledError):
                 raise line
             if isinstance(line, Close):
                 return

@@ -15,6 +15,7 @@ from informers.timing import loop_clock
 from kube.errors import ApiError, DeadlineExceeded, Unreachable
 from tests.informers.scripted import (
     CLOSE,
+    LEAK,
     THINGS,
     Diary,
     NoJitter,
@@ -636,6 +637,32 @@ async def test_g23_an_error_in_our_own_code_restarts_the_reflector(
     assert server.requests == ["list '0'", "list '0'", "watch '10'", "list '11'", "watch '20'"]
     assert names(informer) == ["b"]
     assert "a bug" in caplog.text
+
+
+async def test_g23_a_cancellation_that_leaks_out_of_the_client_does_not_end_the_informer(
+    server: ScriptedServer,
+) -> None:
+    """A task group takes a cancelled child for one that is done: the watch would be gone without a sign."""
+    server.will_list(listed(10))
+    server.watches.append((added("a", 11), LEAK))
+    server.will_list(listed(20, thing("a", 11)))
+    informer = follow(server, resync_period=1e6)
+    async with running(informer):
+        await asyncio.sleep(30)
+    assert server.requests == ["list '0'", "watch '10'", "list '11'", "watch '20'"]
+
+
+@pytest.mark.parametrize(
+    "bug", [RuntimeError("Session is closed"), OSError("no route"), ValueError("line too long")]
+)
+async def test_g23_no_error_of_the_client_is_the_end_of_a_watch(
+    server: ScriptedServer, bug: Exception
+) -> None:
+    """A session closed by a token rotation once ended every watch of a process for good."""
+    server.will_list(bug, listed(10)).will_refuse(bug, bug).will_list(listed(11), listed(12, thing("a", 3)))
+    informer = follow(server)
+    await run_for(informer, 60)
+    assert names(informer) == ["a"]
 
 
 async def test_g23_an_outage_of_hours_ends_in_a_current_cache(server: ScriptedServer) -> None:
