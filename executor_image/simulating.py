@@ -1,0 +1,218 @@
+"""The step that yields counts: thaw, transpile, check the memory, simulate. No user code runs here."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import Any
+
+from qiskit import QuantumCircuit
+from qiskit_aer import AerSimulator
+from qiskit_aer.noise import NoiseModel
+
+from circuits import count_gates, describe, freeze, memory_bytes, simulated_qubits, thaw
+from circuits.methods import AUTOMATIC
+from executor_image.devices import Snapshot, device_target, noise_model, read_snapshot
+from executor_image.failures import Failed
+from executor_image.steps import Done, Named, Ran, Reached, Simulate, encode
+from executor_image.transpiling import (
+    Transpiled,
+    device_passes,
+    simulator_passes,
+    transpile,
+    transpile_clifford,
+)
+from messages.circuit import CircuitFacts
+from messages.failure import ExecutorReason
+from messages.work import Stage
+from sandbox import Send
+
+_SEEDS = 1 << 63
+"""Aer takes seeds below this."""
+
+
+@dataclass(frozen=True)
+class _Ready:
+    """A transpiled circuit that waits for its run."""
+
+    name: Named
+    facts: CircuitFacts
+    transpiled: Transpiled
+    method: str
+    seconds: float
+
+
+class Simulation:
+    """One `Simulate` step from thawing to the last count."""
+
+    def __init__(self, step: Simulate, send: Send, simulator: AerSimulator) -> None:
+        """`simulator` has been made before the fork; nothing was run on it."""
+        self._step = step
+        self._send = send
+        self._simulator = simulator
+        execution = step.execution
+        self._device = read_snapshot(execution.noise_model) if execution.noise_model else None
+        self._total = len(step.built.circuits)
+
+    def run(self) -> None:
+        """Send a `Ran` for each circuit and one `Done`.
+
+        Raises:
+            Failed: if a circuit cannot be transpiled, does not fit into memory, or is refused by Aer.
+            circuits.CircuitError: if the frozen circuits cannot be read.
+        """
+        circuits = thaw(self._step.built.qpy)
+        if len(circuits) != self._total:
+            raise Failed(ExecutorReason.CIRCUIT_INVALID, "the built circuits are not as many as their names")
+        self._reached(Stage.TRANSPILING, 0)
+        ready = [self._prepare(c, n) for c, n in zip(circuits, self._step.built.circuits, strict=True)]
+        noise = self._noise([one.transpiled.circuit for one in ready])
+        for index, one in enumerate(ready):
+            self._reached(Stage.RUNNING, index)
+            self._send(encode(self._simulate(one, noise, self._seed(index))))
+        kept = freeze([one.transpiled.circuit for one in ready]) if self._step.keep_circuits else None
+        self._send(encode(Done(versions=_versions(), device=_described(self._device), qpy=kept)))
+
+    def _prepare(self, circuit: QuantumCircuit, name: Named) -> _Ready:
+        execution = self._step.execution
+        facts = describe(
+            circuit,
+            name=name.name,
+            method=execution.method,
+            noise=self._device is not None,
+            shots=execution.shots,
+        )
+        self._check_memory(facts.name, facts.method, simulated_qubits(circuit))
+        started = time.perf_counter()
+        method, made = self._transpile(circuit, facts)
+        seconds = time.perf_counter() - started
+        self._check_memory(facts.name, method, simulated_qubits(made.circuit))
+        return _Ready(name, facts, made, method, seconds)
+
+    def _transpile(self, circuit: QuantumCircuit, facts: CircuitFacts) -> tuple[str, Transpiled]:
+        execution = self._step.execution
+        level = execution.optimization_level
+        if self._device is not None:
+            return facts.method, self._transpile_for(self._device, circuit, facts)
+        if facts.method == "stabilizer":
+            made = transpile_clifford(circuit, level)
+            if made is not None:
+                return facts.method, made
+            if execution.method != AUTOMATIC:
+                raise Failed(
+                    ExecutorReason.CIRCUIT_INVALID,
+                    f"circuit {facts.name} is no Clifford circuit, so the method stabilizer cannot run it; leave "
+                    "spec.execution.method at automatic",
+                )
+        method = execution.method
+        return method, transpile(circuit, simulator_passes(method, level), level)
+
+    def _transpile_for(self, device: Snapshot, circuit: QuantumCircuit, facts: CircuitFacts) -> Transpiled:
+        if circuit.num_qubits > len(device.qubits):
+            raise Failed(
+                ExecutorReason.CIRCUIT_INVALID,
+                f"circuit {facts.name} has {circuit.num_qubits} qubits, the device {device.name} "
+                f"{len(device.qubits)}; choose a larger device in spec.execution.noiseModel",
+            )
+        level, seed = self._step.execution.optimization_level, self._step.execution.seed_transpiler
+        assert seed is not None, "drawn by the supervisor"
+        return transpile(circuit, device_passes(device_target(device), level, seed), level)
+
+    def _check_memory(self, name: str, method: str, qubits: int) -> None:
+        shown = "statevector" if method == AUTOMATIC else method
+        needed = memory_bytes(shown, qubits)
+        if needed is None or needed <= self._step.memory_bytes:
+            return
+        overhead = self._step.pod_overhead_bytes
+        raise Failed(
+            ExecutorReason.INSUFFICIENT_RESOURCES,
+            f"circuit {name} needs {_amount(needed)} for {qubits} qubits with the method {shown}, and this pod has "
+            f"{_amount(self._step.memory_bytes)} for it; set spec.resources.limits.memory to "
+            f"{_amount(needed + overhead)} or more, use fewer qubits, or another spec.execution.method "
+            "(matrix_product_state needs less where there is little entanglement)",
+        )
+
+    def _noise(self, circuits: Sequence[QuantumCircuit]) -> NoiseModel | None:
+        if self._device is None:
+            return None
+        used = {
+            circuit.find_bit(qubit).index
+            for circuit in circuits
+            for instruction in circuit.data
+            for qubit in instruction.qubits
+            if instruction.operation.name != "barrier"
+        }
+        return noise_model(self._device, used)
+
+    def _simulate(self, one: _Ready, noise: NoiseModel | None, seed: int) -> Ran:
+        execution = self._step.execution
+        options: dict[str, Any] = {
+            "shots": execution.shots,
+            "seed_simulator": seed,
+            "method": one.method,
+            "max_parallel_threads": self._step.threads,
+            "max_memory_mb": max(1, self._step.memory_bytes >> 20),
+            "noise_model": noise,
+        }
+        circuit = one.transpiled.circuit
+        started = time.perf_counter()
+        result = self._simulator.run(circuit, **options).result()
+        if not result.success and "unordered_map" in str(result.status):
+            # Aer leaves out qubits that are not measured, and trips over branches that act on them.
+            result = self._simulator.run(circuit, enable_truncation=False, **options).result()
+        if not result.success:
+            raise _refusal(one.facts.name, result)
+        counts = {key: int(count) for key, count in result.get_counts().items()}
+        seconds = time.perf_counter() - started
+        return Ran(
+            facts=one.facts,
+            parameters=one.name.parameters,
+            method=result.results[0].metadata["method"],
+            counts=dict(sorted(counts.items(), key=lambda item: (-item[1], item[0]))),
+            seed_simulator=seed,
+            optimization_level=one.transpiled.level,
+            transpiled_depth=circuit.depth(),
+            transpiled_gates=sum(count_gates(circuit).values()),
+            transpile_seconds=one.seconds,
+            execution_seconds=seconds,
+        )
+
+    def _seed(self, index: int) -> int:
+        """Each circuit gets a seed of its own, so that it can be run again alone."""
+        seed = self._step.execution.seed_simulator
+        assert seed is not None, "drawn by the supervisor"
+        return (seed + index) % _SEEDS
+
+    def _reached(self, stage: Stage, done: int) -> None:
+        self._send(encode(Reached(stage, done, self._total)))
+
+
+def _refusal(name: str, result: Any) -> Failed:
+    """What Aer says of a circuit that it does not run. Its results are not exceptions."""
+    status = str(result.results[0].status if result.results else result.status)
+    text = status.removeprefix("ERROR:").strip()
+    insufficient = "nsufficient memory" in text or "more memory than" in text
+    reason = ExecutorReason.INSUFFICIENT_RESOURCES if insufficient else ExecutorReason.CIRCUIT_INVALID
+    return Failed(reason, f"the simulator does not run circuit {name}: {text}")
+
+
+def _versions() -> dict[str, str]:
+    names = {"qiskit": "qiskit", "qiskit_aer": "qiskit-aer", "numpy": "numpy"}
+    return {key: version(package) for key, package in names.items()}
+
+
+def _described(device: Snapshot | None) -> dict[str, str] | None:
+    if device is None:
+        return None
+    return {"name": device.name, "version": device.version, "taken": device.taken, "source": device.source}
+
+
+def _amount(size: int) -> str:
+    """Bytes as a Kubernetes quantity of at most four digits, rounded up so that it can be used as a limit."""
+    for exponent, suffix in enumerate(("Ki", "Mi", "Gi", "Ti", "Pi"), start=1):
+        amount = -(-size >> 10 * exponent)
+        if amount < 10_000:
+            return f"{amount}{suffix}"
+    return f"{amount}Pi"
