@@ -13,6 +13,7 @@ from qiskit_aer import AerSimulator
 
 import circuits
 import examples
+from executor_image import devices
 from messages.circuit import Format
 
 FOLDER = Path(examples.__file__).parent
@@ -38,18 +39,27 @@ def run(name: str, *, seed: int) -> dict[str, Any]:
         circuit.get("entrypoint"),
         circuit.get("parameters", []),
     )
+    noise = execution.get("noiseModel")
     counts = []
     for one in built:
-        simulator, passes = _tools(circuits.choose_method(one.circuit))
+        simulator, passes = _device(noise) if noise else _ideal(circuits.choose_method(one.circuit))
         result = simulator.run(passes.run(one.circuit), shots=shots, seed_simulator=seed).result()
         counts.append(result.get_counts())
     return document(counts, shots)
 
 
 @cache
-def _tools(method: str) -> tuple[AerSimulator, PassManager]:
+def _ideal(method: str) -> tuple[AerSimulator, PassManager]:
     simulator = AerSimulator(method=method)
     return simulator, generate_preset_pass_manager(optimization_level=1, backend=simulator, seed_transpiler=1)
+
+
+@cache
+def _device(name: str) -> tuple[AerSimulator, PassManager]:
+    snapshot = devices.read_snapshot(name)
+    target = devices.device_target(snapshot)
+    simulator = AerSimulator(noise_model=devices.noise_model(snapshot, range(target.num_qubits)))
+    return simulator, generate_preset_pass_manager(optimization_level=1, target=target, seed_transpiler=1)
 
 
 def document(counts: list[dict[str, int]], shots: int) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from api.job_spec import QiskitJobSpec
 from examples.agreement import Disagreement
 from examples.checks import CHECKS, EXACT_ENERGY, check, h2_energy
+from executor_image import devices
 from tests.examples.running import FOLDER, MANIFESTS, document, run
 
 EXACT = sorted(set(MANIFESTS) - {"noise-model"})
@@ -31,7 +33,7 @@ def test_a_manifest_is_valid_and_says_what_to_expect(name: str) -> None:
 
 
 @pytest.mark.parametrize("seed", [1, 2])
-@pytest.mark.parametrize("name", EXACT)
+@pytest.mark.parametrize("name", MANIFESTS)
 def test_an_example_gives_what_it_promises(name: str, seed: int) -> None:
     assert check(name, run(name, seed=seed))
 
@@ -108,3 +110,11 @@ def test_a_result_that_is_no_success_is_none() -> None:
 def test_another_number_of_circuits_is_noticed() -> None:
     with pytest.raises(Disagreement, match="1 circuits, not of 2"):
         check("deutsch-jozsa", document([{"000": 2048}], 2048))
+
+
+def test_the_pages_list_just_the_devices_that_there_are() -> None:
+    page = (FOLDER.parent / "docs" / "writing-a-job.md").read_text(encoding="utf-8")
+    listed = {
+        name: int(qubits) for name, qubits in re.findall(r"^\| `(\w+)` \| (\d+) \|$", page, re.MULTILINE)
+    }
+    assert listed == {name: len(devices.read_snapshot(name).qubits) for name in devices.known_devices()}
