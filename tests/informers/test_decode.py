@@ -61,7 +61,7 @@ def a_pod(number: int) -> dict[str, Any]:
             "podIP": "10.0.0.7",
             "conditions": [
                 {
-                    "type": type,
+                    "type": kind,
                     "status": "True",
                     "lastProbeTime": None,
                     "lastTransitionTime": "2026-08-01T10:00:00Z",
