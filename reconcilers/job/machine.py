@@ -1,0 +1,108 @@
+"""The life of a job as one state machine: `decide(world)` names the next step. Pure.
+
+                      deleted ─▶ Rest                        ended ─▶ Stop what still runs, then TTL ─▶ DeleteJob
+                      a result is stored ─▶ Completed        cancel ─▶ Cancelled      total time over ─▶ Failed
+                      suspend ─▶ Pending                     a pod of a past attempt ─▶ Stop
+
+    no attempt open   (starting.py)                          attempt open            (running.py)
+
+    Pending ──Examine──▶ refused ───────────▶ Failed         Scheduling ──Submit──▶ refused ──▶ Failed, Retrying
+       │        │ ╲ takes long ▶ Validating                      │            ╲ slot gone ──▶ the next attempt
+       │        │  ╲ no source ▶ waits, Failed                   ├─ pod made ──▶ jobId recorded
+       │        │   ╲ service down ▶ Retrying                    ├─ pod cannot start ──▶ waits, Failed
+       ▼        ▼                                                ▼
+    fits? ──no──▶ Failed                                     Running ──FindResult──▶ stored ──▶ Completed
+       │                                                         ├─ pod ended or lost ──▶ Failed, Retrying
+    CheckOutput ──taken──▶ Failed                                └─ maxExecutionTime over ──▶ Failed
+       │   ╲ no volume ▶ waits, Failed
+    TakePlace ──none──▶ Scheduling, queued                   Retrying ── nextRetryAt ──▶ as Pending
+       │
+       ▼
+    attempt N recorded: Scheduling, or Running on a warm pod
+
+The reconciler carries a step out, looks at the world again, and asks for the next one, until it is a Rest.
+"""
+
+from __future__ import annotations
+
+from api.phases import is_terminal
+from api.reasons import Reason
+from backends.aer.observation import attempt_number, is_finished
+from kube import Pod
+from reconcilers.job import statuses
+from reconcilers.job.decisions import Decision, DeleteJob, FindResult, Record, Rest, Stop
+from reconcilers.job.failures import Ending
+from reconcilers.job.moments import moment, total_deadline
+from reconcilers.job.outcomes import fail, phase_event, sooner, unless_recorded
+from reconcilers.job.running import follow
+from reconcilers.job.settings import JobSettings
+from reconcilers.job.starting import start
+from reconcilers.job.world import World, is_open
+
+BEHIND = 2.0
+"""Seconds to rest when the cache shows pods of an attempt that this view of the job does not know yet."""
+
+
+def decide(world: World, settings: JobSettings) -> Decision:
+    """The next step for a job."""
+    job = world.job
+    if job.metadata.deletion_timestamp is not None:
+        return Rest()
+    if is_terminal(job.status.phase):
+        return _ended(world)
+    if world.result is not None:
+        status = statuses.completed(world, world.result)
+        return Record(status, (phase_event(status),))
+    if job.spec.cancel:
+        if is_open(job) and not world.result_absent:
+            return FindResult()
+        status = statuses.cancelled(world)
+        return Record(status, (phase_event(status),))
+    deadline = total_deadline(job)
+    if deadline is not None and world.now >= deadline:
+        if is_open(job) and not world.result_absent:
+            return FindResult()
+        total = job.spec.timeouts.total
+        return fail(world, Ending(Reason.TOTAL_TIMEOUT, f"the job took longer than timeouts.total, {total}"))
+    if any(attempt_number(pod) > job.status.attempt for pod in world.pods):
+        return Rest(BEHIND)
+    past = _past_attempt(world)
+    if past is not None:
+        return Stop(past)
+    if job.spec.suspend:
+        status = statuses.suspended(world)
+        return sooner(unless_recorded(world, status, (phase_event(status),), Rest()), world, deadline)
+    step = follow(world, settings) if is_open(job) else start(world)
+    return sooner(step, world, deadline)
+
+
+def _ended(world: World) -> Decision:
+    """A job that has ended needs no pods that run, and is deleted in time."""
+    for pod in world.pods:
+        if _can_be_stopped(world, pod):
+            return Stop(pod)
+    ttl = world.job.spec.ttl_seconds_after_finished
+    completed = moment(world.job.status.completion_time)
+    if ttl is None or completed is None:
+        return Rest()
+    remaining = completed + ttl - world.now
+    return DeleteJob() if remaining <= 0 else Rest(remaining)
+
+
+def _past_attempt(world: World) -> Pod | None:
+    """A pod that still runs for an attempt that is over; a suspended or waiting job has no current one."""
+    current = world.job.status.attempt
+    over = world.job.spec.suspend or not is_open(world.job)
+    for pod in world.pods:
+        number = attempt_number(pod)
+        if _can_be_stopped(world, pod) and (number < current or (over and number == current)):
+            # A suspended job first says so: then nothing that its executor still hands in is taken.
+            if number == current and is_open(world.job):
+                continue
+            return pod
+    return None
+
+
+def _can_be_stopped(world: World, pod: Pod) -> bool:
+    metadata = pod.metadata
+    return not is_finished(pod) and metadata.deletion_timestamp is None and metadata.uid not in world.stopped

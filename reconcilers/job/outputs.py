@@ -1,0 +1,49 @@
+"""Whether a result could be stored where the spec says, looked up before anything is submitted."""
+
+from __future__ import annotations
+
+from api.views import QiskitJob
+from kube import CONFIG_MAPS, PERSISTENT_VOLUME_CLAIMS, Client, NotFound, PartialObject
+from reconcilers.job.receipts import is_result_of, result_names
+from reconcilers.job.world import Output, OutputAbsent, OutputFree, OutputTaken
+
+
+async def check_output(client: Client, job: QiskitJob) -> Output:
+    """Look at the place that `spec.output` names.
+
+    Raises:
+        kube.ApiError: if the API server cannot be asked.
+    """
+    namespace, location = job.metadata.namespace, job.spec.output.location
+    if job.spec.output.type == "pvc":
+        if not location:
+            return OutputAbsent("output.type pvc needs output.location, the name of a PersistentVolumeClaim")
+        try:
+            await client.get(PERSISTENT_VOLUME_CLAIMS, location, namespace, type=PartialObject)
+        except NotFound:
+            return OutputAbsent(f"PersistentVolumeClaim {location} does not exist yet")
+        return OutputFree()
+    name = result_names(job)[0]
+    try:
+        found = await client.get(CONFIG_MAPS, name, namespace, type=PartialObject)
+    except NotFound:
+        return OutputFree()
+    if is_result_of(found, job):
+        return OutputFree()
+    return OutputTaken(f"ConfigMap {name} exists and is not this job's; choose another output.location")
+
+
+async def find_result(client: Client, job: QiskitJob) -> PartialObject | None:
+    """The stored result of a job, asked of the API server itself.
+
+    Raises:
+        kube.ApiError: if the API server cannot be asked.
+    """
+    for name in result_names(job):
+        try:
+            found = await client.get(CONFIG_MAPS, name, job.metadata.namespace, type=PartialObject)
+        except NotFound:
+            continue
+        if is_result_of(found, job):
+            return found
+    return None

@@ -1,0 +1,145 @@
+"""From a recorded attempt to its end. Pure."""
+
+from __future__ import annotations
+
+from api.conditions import JobCondition
+from api.phases import Phase
+from api.reasons import Reason
+from backends.aer.observation import is_finished, is_running, started_at
+from kube import Pod
+from reconcilers.job import statuses
+from reconcilers.job.decisions import (
+    Decision,
+    Event,
+    FindExecution,
+    FindResult,
+    Record,
+    Rest,
+    Submit,
+    TakePlace,
+)
+from reconcilers.job.failures import Ending, disruption_of, ending_of, waiting_cause
+from reconcilers.job.moments import (
+    EXECUTION_GRACE,
+    condition_since,
+    max_execution,
+    moment,
+    pending_deadline,
+)
+from reconcilers.job.outcomes import fail, fail_or_retry, phase_event
+from reconcilers.job.settings import JobSettings
+from reconcilers.job.submissions import backend_name
+from reconcilers.job.world import Admitted, World
+
+CACHE_GRACE = 10.0
+"""Seconds for what was just submitted to show in the cache, before the backend itself is asked for it."""
+
+SHOWN_AFTER = 2.0
+"""Seconds that a pod may be held up before its job says so: in a burst many are, for a moment."""
+
+TERMINATION_GRACE = 30.0
+"""Seconds beyond a pod's own grace period after which its node is taken to be lost."""
+
+
+def follow(world: World, settings: JobSettings) -> Decision:
+    """The next step of the current attempt."""
+    if world.refusal is not None:
+        return fail_or_retry(world, Ending(*world.refusal))
+    if world.slot_gone:
+        return _another_attempt(world)
+    pod = world.current_pod
+    if pod is None:
+        return _without_pod(world)
+    if world.job.status.job_id != pod.metadata.uid:
+        return _record_execution(world, pod.metadata.uid, f"pod {pod.metadata.name}", running=is_running(pod))
+    if is_finished(pod):
+        return _end(world, ending_of(pod))
+    if pod.metadata.deletion_timestamp is not None:
+        return _being_deleted(world, pod)
+    if is_running(pod):
+        return _running(world, pod, settings)
+    return _pending(world, pod)
+
+
+def _without_pod(world: World) -> Decision:
+    """No pod of this attempt in the cache: not submitted yet, not seen yet, or gone."""
+    status, handle = world.job.status, world.handle
+    if handle is not None and handle.attempt.number == status.attempt:
+        if status.job_id != handle.id:
+            return _record_execution(world, handle.id, f"pod {handle.name}", running=False)
+        if world.now < world.handle_since + CACHE_GRACE and not world.pod_absent:
+            return Rest(CACHE_GRACE)
+    if status.job_id is None or world.slot_pod is not None:
+        return Submit()
+    if not world.pod_absent:
+        return FindExecution()
+    return _end(world, Ending(Reason.EXECUTOR_LOST, "the executor's pod is gone"))
+
+
+def _record_execution(world: World, execution_id: str, where: str, *, running: bool) -> Record:
+    status = statuses.submitted(world, execution_id, where, running=running)
+    event = Event("Normal", "Submitted", f"attempt {status.attempt} is {where}")
+    return Record(status, (event, phase_event(status)) if running else (event,))
+
+
+def _another_attempt(world: World) -> Decision:
+    """The warm pod was gone before it could be claimed: nothing ran, so this is no retry."""
+    if world.place is None:
+        return TakePlace()
+    slot = world.place.slot if isinstance(world.place, Admitted) else None
+    status = statuses.attempt_recorded(world, backend_name(world.job), slot)
+    return Record(status, (phase_event(status),))
+
+
+def _pending(world: World, pod: Pod) -> Decision:
+    """The pod does not run yet: show what holds it up, and wait for it in place."""
+    recorded = condition_since(world.job, JobCondition.SCHEDULED)
+    since = recorded if recorded is not None else moment(pod.metadata.creation_timestamp)
+    since = since if since is not None else world.now
+    deadline = pending_deadline(world.job, since)
+    cause = waiting_cause(pod)
+    if world.now >= deadline:
+        pending = world.job.spec.timeouts.pending
+        message = f"the pod did not begin to run within timeouts.pending, {pending}"
+        if cause is not None:
+            return fail(world, Ending(cause.reason, f"{cause.message}; {message}"))
+        return fail(world, Ending(Reason.PENDING_TIMEOUT, message))
+    rest = Rest(deadline - world.now)
+    shown = world.job.status.reason
+    if cause is None:
+        return Record(statuses.under_way(world)) if shown is not None else rest
+    if cause.reason == shown:
+        return rest
+    if world.now < since + SHOWN_AFTER:
+        return Rest(since + SHOWN_AFTER - world.now)
+    return Record(statuses.held_up(world, cause), (Event("Warning", cause.reason, cause.message),))
+
+
+def _running(world: World, pod: Pod, settings: JobSettings) -> Decision:
+    if world.job.status.phase != Phase.RUNNING:
+        status = statuses.running(world)
+        return Record(status, (phase_event(status),))
+    moments = (moment(started_at(pod)), condition_since(world.job, JobCondition.SUBMITTED))
+    began = max((at for at in moments if at is not None), default=world.now)
+    allowed = max_execution(world.job, settings.default_max_execution)
+    deadline = began + allowed + EXECUTION_GRACE
+    if world.now < deadline:
+        return Rest(deadline - world.now)
+    return _end(world, Ending(Reason.EXECUTION_TIMEOUT, f"the attempt took longer than {allowed:g} s"))
+
+
+def _being_deleted(world: World, pod: Pod) -> Decision:
+    """Somebody deletes the pod. It may still hand in; if its node does not answer it stays for ever."""
+    gone_by = moment(pod.metadata.deletion_timestamp)
+    deadline = (gone_by if gone_by is not None else world.now) + TERMINATION_GRACE
+    if world.now < deadline:
+        return Rest(deadline - world.now)
+    lost = Ending(Reason.NODE_LOST, f"pod {pod.metadata.name} is to be deleted and its node does not do it")
+    return _end(world, disruption_of(pod) or lost)
+
+
+def _end(world: World, ending: Ending) -> Decision:
+    """The attempt brought no result that the cache knows of; one that is stored all the same counts."""
+    if not world.result_absent:
+        return FindResult()
+    return fail_or_retry(world, ending)

@@ -1,0 +1,186 @@
+"""From a new job, or one whose last attempt is over, to the next attempt that is recorded. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import msgspec
+
+from api.conditions import JobCondition
+from api.phases import Phase
+from api.reasons import Reason
+from api.views import QiskitJobStatus
+from reconcilers.job import statuses
+from reconcilers.job.decisions import (
+    CheckOutput,
+    Decision,
+    Event,
+    Examine,
+    FindBackend,
+    Record,
+    Rest,
+    TakePlace,
+)
+from reconcilers.job.failures import Ending
+from reconcilers.job.moments import condition_since, moment, pending_deadline
+from reconcilers.job.outcomes import fail, fail_or_retry, phase_event, unless_recorded
+from reconcilers.job.sizing import shortage
+from reconcilers.job.submissions import backend_name, resources_of
+from reconcilers.job.world import (
+    Examination,
+    Examined,
+    OutputAbsent,
+    OutputTaken,
+    Queued,
+    ServiceDown,
+    SourceMissing,
+    SourceRefused,
+    Underway,
+    World,
+    is_examined,
+)
+
+LOCAL_TYPES = frozenset({"local_simulator"})
+"""Types of backend that this release runs."""
+
+BACKEND_GRACE = 5.0
+"""Seconds after a job's creation in which its QiskitBackend may still come: both are often applied at once."""
+
+FIRST_LOOK, LAST_LOOK = 1.0, 30.0
+"""Shortest and longest seconds between two looks for what is missing; in between, half of the time waited."""
+
+
+def start(world: World) -> Decision:
+    """The next step towards an attempt."""
+    job = world.job
+    if job.status.phase == Phase.RETRYING:
+        due = moment(job.status.next_retry_at)
+        if due is not None and world.now < due:
+            return Rest(due - world.now)
+    refusal = _refusal_of_spec(world)
+    if refusal is not None:
+        return refusal
+    if not is_examined(job):
+        if world.examination is None:
+            return Examine()
+        if not isinstance(world.examination, Examined):
+            return _not_examined(world, world.examination)
+        found = world.examination
+        if found.refusal is not None:
+            status = statuses.refused_by_validation(world, Ending(*found.refusal), found)
+            return Record(status, (phase_event(status),))
+        # From here on every status that is written says what was found.
+        world = replace(world, job=statuses.examined(job, found, world.now))
+    return _place(world, _notes(world))
+
+
+def _place(world: World, notes: tuple[Event, ...]) -> Decision:
+    """The circuit is known: does it fit, can its result be stored, is there a place for it?"""
+    too_large = _too_large(world)
+    if too_large is not None:
+        return fail(world, Ending(Reason.INSUFFICIENT_RESOURCES, too_large))
+    if world.output is None:
+        return CheckOutput()
+    if isinstance(world.output, OutputTaken):
+        return fail(world, Ending(Reason.OUTPUT_CONFLICT, world.output.message))
+    if isinstance(world.output, OutputAbsent):
+        status = statuses.output_absent(world, world.output.message)
+        return _wait(
+            world, status, JobCondition.SCHEDULED, Ending(Reason.UNSCHEDULABLE, world.output.message)
+        )
+    if world.place is None:
+        return TakePlace()
+    if isinstance(world.place, Queued):
+        status = statuses.queued(world, world.place.position)
+        queued = Event("Normal", Reason.QUEUED, f"{status.message}, number {world.place.position} in line")
+        first = world.job.status.reason != Reason.QUEUED
+        return unless_recorded(
+            world, status, (*notes, queued) if first else notes, Rest(queue_rest(world.place.position))
+        )
+    status = statuses.attempt_recorded(world, backend_name(world.job), world.place.slot)
+    return Record(status, (*notes, phase_event(status)))
+
+
+def queue_rest(position: int) -> float:
+    """Seconds until a waiting job looks where it stands: one for each place before it.
+
+    Whoever is next is woken when a place falls free. With this wait a queue of n jobs costs the API server
+    about ln n writes a second for positions, and not n at every job's end.
+    """
+    return max(5.0, float(position))
+
+
+def _refusal_of_spec(world: World) -> Decision | None:
+    """What is wrong with the spec without looking at the circuit."""
+    job, backend = world.job, world.backend
+    choice, shots = job.spec.backend, job.spec.execution.shots
+    if choice.type not in LOCAL_TYPES:
+        return fail(world, Ending(Reason.INVALID_SPEC, f"backend.type {choice.type!r} is not run here"))
+    if choice.name is None:
+        return None
+    if backend is None:
+        if not world.backend_absent:
+            return FindBackend()
+        created = moment(job.metadata.creation_timestamp)
+        if created is not None and world.now < created + BACKEND_GRACE:
+            return Rest(1.0)
+        name, namespace = choice.name, job.metadata.namespace
+        return fail(
+            world, Ending(Reason.BACKEND_NOT_FOUND, f"namespace {namespace} has no QiskitBackend {name!r}")
+        )
+    most = backend.spec.limits.shots
+    if most is not None and shots > most:
+        return fail(
+            world,
+            Ending(
+                Reason.INVALID_SPEC, f"execution.shots is {shots}, and {choice.name} takes at most {most}"
+            ),
+        )
+    return None
+
+
+def _too_large(world: World) -> str | None:
+    circuit, backend = world.job.status.circuit_metadata, world.backend
+    if circuit is None:
+        return None
+    most = backend.spec.limits.qubits if backend is not None else None
+    if most is not None and circuit.qubits is not None and circuit.qubits > most:
+        return f"the circuit has {circuit.qubits} qubits, and {backend_name(world.job)} takes at most {most}"
+    return shortage(resources_of(world.job, backend), circuit)
+
+
+def _not_examined(world: World, found: Examination) -> Decision:
+    if isinstance(found, Underway):
+        status = statuses.validating(world)
+        return unless_recorded(world, status, (phase_event(status),), Rest())
+    if isinstance(found, ServiceDown):
+        return fail_or_retry(world, Ending(found.reason, found.message))
+    if isinstance(found, SourceRefused):
+        return fail(world, Ending(found.reason, found.message))
+    assert isinstance(found, SourceMissing)
+    status = statuses.source_missing(world, found.message)
+    return _wait(world, status, JobCondition.VALIDATED, Ending(Reason.SOURCE_NOT_FOUND, found.message))
+
+
+def _wait(world: World, status: QiskitJobStatus, type_: JobCondition, cause: Ending) -> Decision:
+    """Wait in place and say why, until timeouts.pending; then fail for that reason."""
+    since = condition_since(msgspec.structs.replace(world.job, status=status), type_)
+    since = world.now if since is None else since
+    deadline = pending_deadline(world.job, since)
+    if world.now >= deadline:
+        return fail(world, cause)
+    waited = world.now - since
+    look = min(max(waited / 2, FIRST_LOOK), LAST_LOOK, deadline - world.now)
+    return unless_recorded(world, status, (Event("Warning", cause.reason, cause.message),), Rest(look))
+
+
+def _notes(world: World) -> tuple[Event, ...]:
+    """What the examination of this pass has to say beside its verdict."""
+    found = world.examination
+    if not isinstance(found, Examined):
+        return ()
+    notes = tuple(Event("Warning", "ValidationWarning", text) for text in found.warnings)
+    if found.unknown is not None:
+        reason, message = found.unknown
+        return (*notes, Event("Warning", reason, f"{message}; the job goes on without a verdict"))
+    return notes
