@@ -104,8 +104,8 @@ class Correlator:
     """Decides for each occurrence whether, and as what, it is written. Times are monotonic seconds."""
 
     def __init__(self) -> None:
-        self._similar: _Memory[tuple[str, str, str], _Similar] = _Memory()
-        self._buckets: _Memory[str, _Bucket] = _Memory()
+        self._similar: _Memory[tuple[ObjectReference, str, str], _Similar] = _Memory()
+        self._buckets: _Memory[ObjectReference, _Bucket] = _Memory()
         self._series: _Memory[Occurrence, _Series] = _Memory()
         self._serial = 0
 
@@ -114,7 +114,7 @@ class Correlator:
         # An object's version differs from event to event; what happened to it does not.
         occurrence = replace(occurrence, about=replace(occurrence.about, resource_version=""))
         occurrence = self._combine(occurrence, now)
-        if not self._afford(occurrence.about.uid, now):
+        if not self._afford(occurrence.about, now):
             return None
         series = self._series.get(occurrence)
         if series is not None and now - series.last < SERIES_GAP:
@@ -126,7 +126,7 @@ class Correlator:
         return Write(occurrence, self._serial, 1)
 
     def _combine(self, occurrence: Occurrence, now: float) -> Occurrence:
-        key = (occurrence.about.uid, occurrence.type, occurrence.reason)
+        key = (occurrence.about, occurrence.type, occurrence.reason)
         similar = self._similar.get(key)
         if similar is None or now - similar.since > SIMILAR_WINDOW:
             similar = _Similar(now)
@@ -139,11 +139,11 @@ class Correlator:
         # One text for all that follow, so that they are one series.
         return replace(occurrence, message=COMBINED + min(similar.messages))
 
-    def _afford(self, uid: str, now: float) -> bool:
-        bucket = self._buckets.get(uid)
+    def _afford(self, about: ObjectReference, now: float) -> bool:
+        bucket = self._buckets.get(about)
         if bucket is None:
             bucket = _Bucket(float(BURST), now)
-            self._buckets.put(uid, bucket)
+            self._buckets.put(about, bucket)
         bucket.tokens = min(float(BURST), bucket.tokens + (now - bucket.at) / REFILL_SECONDS)
         bucket.at = now
         if bucket.tokens < 1:

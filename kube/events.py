@@ -17,7 +17,14 @@ from typing import Any
 
 from kube.client import Client
 from kube.correlation import MEMORY, Correlator, ObjectReference, Occurrence, Write
-from kube.errors import AlreadyExists, ApiError, Forbidden, Invalid, NotFound
+from kube.errors import (
+    AlreadyExists,
+    ApiError,
+    DeadlineExceeded,
+    NotFound,
+    TooManyRequests,
+    Unreachable,
+)
 from kube.resources import EVENTS_V1
 
 QUEUE_LIMIT = 1000
@@ -76,6 +83,9 @@ class EventRecorder:
             write, at = await self._queue.get()
             try:
                 await self._deliver(write, at)
+            except Exception:  # noqa: BLE001 - the boundary that keeps a faulty event from ending the process (G46)
+                _log.exception("event lost", extra={"reason": write.occurrence.reason})
+                self.dropped += 1
             finally:
                 self._queue.task_done()
 
@@ -93,12 +103,12 @@ class EventRecorder:
                 await self._sleep(TRY_SECONDS)
             try:
                 await self._write(write, at)
-            except (Forbidden, Invalid, NotFound) as error:
-                # A namespace that is being deleted takes no events; trying again changes nothing.
-                _log.debug("event refused", extra={"reason": write.occurrence.reason, "error": error.reason})
-                break
             except ApiError as error:
-                _log.debug("event not written yet", extra={"error": error.reason, "attempt": attempt + 1})
+                known = {"reason": write.occurrence.reason, "error": str(error), "attempt": attempt + 1}
+                if not _passing(error):
+                    _log.debug("event refused", extra=known)
+                    break
+                _log.debug("event not written yet", extra=known)
             else:
                 return
         self.dropped += 1
@@ -115,7 +125,8 @@ class EventRecorder:
                 pass
             else:
                 return
-        name = known or f"{write.occurrence.about.name[:230]}.{secrets.token_hex(8)}"
+        # An event's name is a DNS name: a cut must not leave a dot or dash before the next dot.
+        name = known or f"{write.occurrence.about.name[:230].rstrip('.-')}.{secrets.token_hex(8)}"
         self._names[write.serial] = name
         if len(self._names) > MEMORY:
             self._names.popitem(last=False)
@@ -148,10 +159,16 @@ class EventRecorder:
         }
 
 
+def _passing(error: ApiError) -> bool:
+    """Whether another try may succeed. A refusal stays one: a namespace that is being deleted takes no events."""
+    return error.status >= 500 or isinstance(error, Unreachable | DeadlineExceeded | TooManyRequests)
+
+
 def _note(message: str) -> str:
-    encoded = message.encode()
+    # Lone surrogates come out of file names and tracebacks, and no JSON can hold them.
+    encoded = message.encode("utf-8", "replace")
     if len(encoded) <= NOTE_LIMIT:
-        return message
+        return encoded.decode()
     return encoded[: NOTE_LIMIT - len("…".encode())].decode("utf-8", "ignore") + "…"
 
 

@@ -9,15 +9,16 @@ from typing import Any
 def merge_patch_between(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
     """The RFC 7396 merge patch that makes `new` of `old`; empty if there is nothing to do.
 
-    Keys that `new` lacks are removed (null). Lists are replaced whole, as a merge patch does.
+    A key that is None counts as absent, as it does in a merge patch. Lists are replaced whole.
     """
-    patch: dict[str, Any] = {key: None for key in old if key not in new}
+    patch: dict[str, Any] = {
+        key: None for key, value in old.items() if value is not None and new.get(key) is None
+    }
     for key, value in new.items():
-        if key not in old:
-            patch[key] = value
-        elif isinstance(value, Mapping) and isinstance(old[key], Mapping):
-            if inner := merge_patch_between(old[key], value):
+        before = old.get(key)
+        if isinstance(value, Mapping) and isinstance(before, Mapping):
+            if inner := merge_patch_between(before, value):
                 patch[key] = inner
-        elif value != old[key]:
+        elif value is not None and value != before:
             patch[key] = value
     return patch

@@ -8,7 +8,20 @@ from typing import Any
 
 import pytest
 
-from kube import CONFIG_MAPS, ApiError, Client, EventRecorder, Forbidden, ObjectReference, Unreachable
+from kube import (
+    CONFIG_MAPS,
+    EVENTS_V1,
+    AlreadyExists,
+    ApiError,
+    Client,
+    Conflict,
+    EventRecorder,
+    Forbidden,
+    Invalid,
+    NotFound,
+    ObjectReference,
+    Unreachable,
+)
 from kube.correlation import BURST, COMBINED, REFILL_SECONDS, SIMILAR_LIMIT, Correlator, Occurrence
 from kube.events import QUEUE_LIMIT, TRIES
 from localcluster.kubectl import Kubectl
@@ -132,6 +145,75 @@ async def test_g46_a_namespace_that_takes_no_events_is_not_asked_twice() -> None
     events.emit(JOB, "Normal", "Ran", "it ran")
     await written(events)
     assert (client.tries, events.dropped) == (1, 1)
+
+
+@pytest.mark.parametrize("refusal", [Invalid(422, "Invalid", ""), Conflict(409, "Conflict", "")])
+async def test_g46_what_is_refused_is_given_up_and_does_not_hold_up_the_next(refusal: ApiError) -> None:
+    client = ScriptedClient(refusal)
+    events = recorder(client)
+    events.emit(JOB, "Normal", "Ran", "refused")
+    events.emit(JOB, "Normal", "Ran", "taken")
+    await written(events)
+    assert [body["note"] for body in client.created] == ["taken"]
+    assert events.dropped == 1
+
+
+async def test_g46_an_error_of_our_own_costs_one_event_and_not_the_recorder() -> None:
+    class Faulty(ScriptedClient):
+        async def create(self, _resource: object, body: dict[str, Any], _namespace: str) -> None:
+            if body["note"] == "faulty":
+                raise ValueError("a bug")
+            await super().create(_resource, body, _namespace)
+
+    client = Faulty()
+    events = recorder(client)
+    events.emit(JOB, "Normal", "Ran", "faulty")
+    events.emit(JOB, "Normal", "Ran", "sound")
+    await written(events)
+    assert [body["note"] for body in client.created] == ["sound"]
+    assert events.dropped == 1
+
+
+async def test_g46_a_try_whose_answer_was_lost_is_not_made_twice() -> None:
+    client = ScriptedClient(AlreadyExists(409, "AlreadyExists", ""))
+    events = recorder(client)
+    events.emit(JOB, "Normal", "Ran", "it ran")
+    await written(events)
+    assert (client.tries, events.dropped) == (1, 0)
+
+
+async def test_g46_a_series_outlives_its_event() -> None:
+    class Forgetful(ScriptedClient):
+        async def merge_patch(self, _resource: object, name: str, body: object, _namespace: str) -> None:
+            raise NotFound(404, "NotFound", name)
+
+    client = Forgetful()
+    events = recorder(client)
+    events.emit(JOB, "Normal", "Ran", "it ran")
+    events.emit(JOB, "Normal", "Ran", "it ran")
+    await written(events)
+    assert len(client.created) == 2
+    assert events.dropped == 0
+
+
+@pytest.mark.looptime
+async def test_g46_flushing_ends_although_nothing_can_be_written(looptime: Any) -> None:
+    events = recorder(ScriptedClient())
+    events.emit(JOB, "Normal", "Ran", "it ran")
+    await events.flush(5.0)
+    assert looptime == 5.0
+
+
+@pytest.mark.cluster
+async def test_any_text_and_any_name_can_be_told(client: Client, namespace: str) -> None:
+    events = EventRecorder(client, controller="quantum.io/operator", instance="one")
+    long_name = "a" * 229 + "-" + "b" * 20
+    about = ObjectReference("v1", "ConfigMap", namespace, long_name, "uid")
+    events.emit(about, "Warning", "Odd", "half a surrogate \ud800, many bytes: " + "ψ" * 600)
+    await written(events)
+    assert events.dropped == 0
+    (seen,) = await client.list_items(EVENTS_V1, namespace, type=dict[str, Any])
+    assert len(seen["note"].encode()) <= 1024
 
 
 @pytest.mark.cluster
