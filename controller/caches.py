@@ -12,23 +12,24 @@ from typing import Any, TypeVar, cast
 import msgspec
 
 from api.meta import ObjectMeta
-from api.names import LABEL_JOB_UID, LABEL_MANAGED_BY, LABEL_ROLE, MANAGED_BY, ROLE_RESULT
 from api.views import QiskitBackend, QiskitJob
 from controller.metrics import InformerAdapter, Metrics
 from informers import Informer, KubernetesObject, MultiNamespaceInformer
 from informers.store import Indexer
 from kube import CONFIG_MAPS, PODS, QISKIT_BACKENDS, QISKIT_JOBS, Client, PartialObject, Pod, Resource
+from reconcilers.job import (
+    JOB_INDEXERS,
+    POD_INDEXERS,
+    POD_SELECTOR,
+    RESULT_INDEXERS,
+    RESULT_SELECTOR,
+    lean,
+)
 
 T = TypeVar("T", bound=KubernetesObject)
 
-CODE_KEPT = 16 << 10
-"""Characters of inline code that are cached until the job has been validated; longer code is read live."""
-
 LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 """Annotation of client-side `kubectl apply`: a second copy of the whole object, code included."""
-
-INDEX_UID = "uid"
-INDEX_JOB_UID = "job-uid"
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,33 +84,25 @@ def follow(client: Client, namespaces: Sequence[str], metrics: Metrics) -> Cache
             return cast("Informer[T]", MultiNamespaceInformer(namespaces, one))
         return one(namespaces[0] if namespaces else None)
 
-    ours = f"{LABEL_MANAGED_BY}={MANAGED_BY}"
     return Caches(
-        jobs=informer(
-            "qiskitjobs", QISKIT_JOBS, QiskitJob, transform=slim_job, indexers={INDEX_UID: _by_uid}
-        ),
+        jobs=informer("qiskitjobs", QISKIT_JOBS, QiskitJob, transform=slim_job, indexers=JOB_INDEXERS),
         backends=informer("qiskitbackends", QISKIT_BACKENDS, QiskitBackend, transform=slim_backend),
-        pods=informer("pods", PODS, Pod, label_selector=ours, indexers={INDEX_JOB_UID: _by_job_uid}),
+        pods=informer("pods", PODS, Pod, label_selector=POD_SELECTOR, indexers=POD_INDEXERS),
         results=informer(
             "results",
             CONFIG_MAPS,
             PartialObject,
-            label_selector=f"{ours},{LABEL_ROLE}={ROLE_RESULT}",
+            label_selector=RESULT_SELECTOR,
             metadata_only=True,
-            indexers={INDEX_JOB_UID: _by_job_uid},
+            indexers=RESULT_INDEXERS,
         ),
     )
 
 
 def slim_job(job: QiskitJob) -> QiskitJob:
-    """The job without what is not read from a cache: code that is long or already validated."""
+    """The job without what is not read from a cache: code that is long or already validated, kubectl's copy."""
+    job = lean(job)
     metadata = _slim(job.metadata)
-    code = job.spec.circuit.code
-    validated = job.status.source is not None and job.status.source.hash is not None
-    if code is not None and (validated or len(code) > CODE_KEPT):
-        circuit = msgspec.structs.replace(job.spec.circuit, code=None)
-        spec = msgspec.structs.replace(job.spec, circuit=circuit)
-        return msgspec.structs.replace(job, metadata=metadata, spec=spec)
     return job if metadata is job.metadata else msgspec.structs.replace(job, metadata=metadata)
 
 
@@ -124,12 +117,3 @@ def _slim(metadata: ObjectMeta) -> ObjectMeta:
         return metadata
     kept = {name: value for name, value in metadata.annotations.items() if name != LAST_APPLIED}
     return msgspec.structs.replace(metadata, annotations=kept)
-
-
-def _by_uid(job: QiskitJob) -> tuple[str, ...]:
-    return (job.metadata.uid,)
-
-
-def _by_job_uid(child: Pod | PartialObject) -> tuple[str, ...]:
-    uid = child.metadata.labels.get(LABEL_JOB_UID)
-    return (uid,) if uid else ()

@@ -18,10 +18,10 @@ import msgspec
 from api.meta import ObjectMeta
 from api.names import ANNOTATION_CLAIM, LABEL_BACKEND, LABEL_JOB_UID
 from api.views import QiskitBackend, QiskitJob
-from controller.caches import INDEX_UID
 from informers import PRIORITY_CHANGE, PRIORITY_INITIAL, Informer, Key, KubernetesObject, Tombstone, key_of
 from informers.handlers import last_state
 from kube import QISKIT_BACKENDS, QISKIT_JOBS, PartialObject, Pod
+from reconcilers.job.indexes import BY_UID
 
 T = TypeVar("T", bound=KubernetesObject)
 
@@ -81,7 +81,7 @@ def job_of_child(jobs: Informer[QiskitJob]) -> Callable[[Pod | PartialObject], I
             return (Key(metadata.namespace, claim.split("/", 1)[0]),)
         uid = metadata.labels.get(LABEL_JOB_UID)
         if uid:
-            found = jobs.by_index(INDEX_UID, uid)
+            found = jobs.by_index(BY_UID, uid)
             return [key_of(job) for job in found if job.metadata.namespace == metadata.namespace]
         return ()
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -36,7 +37,10 @@ def _nothing(_: Key) -> Mapping[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class Controller:
-    """One reconciler with what feeds it. `timeout` in seconds; `context` is bound to the log of a pass."""
+    """One reconciler with what feeds it. `timeout` in seconds; `context` is bound to the log of a pass.
+
+    `lifetimes` are entered before the first pass and left after the last, in reverse.
+    """
 
     name: str
     queue: WorkQueue[Key]
@@ -46,6 +50,7 @@ class Controller:
     workers: int = 1
     timeout: float | None = None
     context: Callable[[Key], Mapping[str, object]] = _nothing
+    lifetimes: tuple[AbstractAsyncContextManager[object], ...] = ()
 
 
 class Term:
@@ -83,7 +88,10 @@ class Term:
         """
         registrations: list[Registration] = []
         try:
-            async with asyncio.TaskGroup() as group:
+            async with AsyncExitStack() as stack, asyncio.TaskGroup() as group:
+                for controller in self._controllers:
+                    for lifetime in controller.lifetimes:
+                        await stack.enter_async_context(lifetime)
                 workers = [group.create_task(runner.run(), name=runner.name) for runner in self._runners]
                 for controller in self._controllers:
                     controller.queue_metrics.follow(controller.queue)

@@ -20,23 +20,29 @@ class Queue(Protocol):
     def add(self, key: Key, priority: int = PRIORITY_CHANGE) -> None: ...
 
 
+class Registered(Protocol):
+    """A handler's place in an informer."""
+
+    def remove(self) -> None: ...
+
+
 class JobSource(Protocol):
     """What is asked of the jobs' informer."""
 
-    def add_handler(self, handler: Handler[QiskitJob]) -> object: ...
+    def add_handler(self, handler: Handler[QiskitJob]) -> Registered: ...
     def by_index(self, index: str, value: str) -> list[QiskitJob]: ...
 
 
 class BackendSource(Protocol):
-    def add_handler(self, handler: Handler[QiskitBackend]) -> object: ...
+    def add_handler(self, handler: Handler[QiskitBackend]) -> Registered: ...
 
 
 class PodSource(Protocol):
-    def add_handler(self, handler: Handler[Pod]) -> object: ...
+    def add_handler(self, handler: Handler[Pod]) -> Registered: ...
 
 
 class ResultSource(Protocol):
-    def add_handler(self, handler: Handler[PartialObject]) -> object: ...
+    def add_handler(self, handler: Handler[PartialObject]) -> Registered: ...
 
 
 def connect(
@@ -47,12 +53,14 @@ def connect(
     backends: BackendSource,
     pods: PodSource,
     results: ResultSource,
-) -> None:
-    """Let changes of all four kinds queue the jobs that they matter to."""
-    jobs.add_handler(JobChanges(reconciler, queue))
-    backends.add_handler(BackendChanges(reconciler, queue))
-    pods.add_handler(PodChanges(queue))
-    results.add_handler(ResultChanges(jobs, queue))
+) -> tuple[Registered, ...]:
+    """Let changes of all four kinds queue the jobs that they matter to, until the registrations are removed."""
+    return (
+        jobs.add_handler(JobChanges(reconciler, queue)),
+        backends.add_handler(BackendChanges(reconciler, queue)),
+        pods.add_handler(PodChanges(queue)),
+        results.add_handler(ResultChanges(jobs, queue)),
+    )
 
 
 @dataclass(frozen=True, slots=True)
