@@ -5,23 +5,32 @@ from __future__ import annotations
 import logging
 from functools import cache
 
+from qiskit import QuantumCircuit
 from qiskit_aer import AerSimulator
 
-from circuits import CircuitError, freeze, load
+from circuits import CircuitError, describe, freeze, load, thaw
 from executor_image.failures import Failed
-from executor_image.simulating import Simulation
+from executor_image.simulating import Simulation, versions
 from executor_image.steps import Build, Built, Named, Refused, decode_step, encode
-from executor_image.transpiling import simulator_passes
+from executor_image.transpiling import USUAL_WIDTH, simulator_passes
 from sandbox import Send
 
 USUAL_LEVEL = 1
 
 
 def preload() -> None:
-    """Make once what every child needs. Building these passes leaves one thread; running any would not."""
+    """Make once what every child needs, and fill the caches that a first use fills (10 ms).
+
+    Building passes leaves one thread; running any, or a simulation, would not, and then forking is unsafe.
+    """
+    versions()
     _simulator()
-    simulator_passes("automatic", USUAL_LEVEL)
-    simulator_passes("stabilizer", USUAL_LEVEL)
+    circuit = QuantumCircuit(1, 1)
+    circuit.h(0)
+    circuit.measure(0, 0)
+    describe(*thaw(freeze([circuit])))
+    simulator_passes("automatic", USUAL_LEVEL, USUAL_WIDTH)
+    simulator_passes("stabilizer", USUAL_LEVEL, USUAL_WIDTH)
     logging.getLogger("qiskit_aer").setLevel(logging.CRITICAL)  # what it warns of is in the failure
 
 

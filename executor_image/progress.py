@@ -10,6 +10,9 @@ from messages.work import Progress, Stage, WorkOrder
 PERIOD = 5.0
 """Seconds between reports while nothing changes: so soon a cancelled job's executor notices."""
 
+GAP = 0.2
+"""Seconds between any two reports. A job of a few milliseconds is reported once, and a busy gateway thanks."""
+
 
 class Reporter:
     """Sends the newest state. Stages that pass while a report is under way are not sent: they are history."""
@@ -53,3 +56,4 @@ class Reporter:
             self._changed.clear()
             if self._latest is not None:
                 await self._gateway.report(self._latest)
+                await asyncio.sleep(GAP)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from importlib.metadata import version
 from typing import Any
 
@@ -20,9 +21,9 @@ from executor_image.steps import Done, Named, Ran, Reached, Simulate, encode
 from executor_image.transpiling import (
     Transpiled,
     device_passes,
-    simulator_passes,
     transpile,
     transpile_clifford,
+    transpile_ideal,
 )
 from messages.circuit import CircuitFacts
 from messages.failure import ExecutorReason
@@ -73,7 +74,7 @@ class Simulation:
             self._reached(Stage.RUNNING, index)
             self._send(encode(self._simulate(one, noise, self._seed(index))))
         kept = freeze([one.transpiled.circuit for one in ready]) if self._step.keep_circuits else None
-        self._send(encode(Done(versions=_versions(), device=_described(self._device), qpy=kept)))
+        self._send(encode(Done(versions=versions(), device=_described(self._device), qpy=kept)))
 
     def _prepare(self, circuit: QuantumCircuit, name: Named) -> _Ready:
         execution = self._step.execution
@@ -107,7 +108,7 @@ class Simulation:
                     "spec.execution.method at automatic",
                 )
         method = execution.method
-        return method, transpile(circuit, simulator_passes(method, level), level)
+        return method, transpile_ideal(circuit, method, level)
 
     def _transpile_for(self, device: Snapshot, circuit: QuantumCircuit, facts: CircuitFacts) -> Transpiled:
         if circuit.num_qubits > len(device.qubits):
@@ -198,7 +199,9 @@ def _refusal(name: str, result: Any) -> Failed:
     return Failed(reason, f"the simulator does not run circuit {name}: {text}")
 
 
-def _versions() -> dict[str, str]:
+@cache
+def versions() -> dict[str, str]:
+    """What the counts depend on besides circuit and seed."""
     names = {"qiskit": "qiskit", "qiskit_aer": "qiskit-aer", "numpy": "numpy"}
     return {key: version(package) for key, package in names.items()}
 

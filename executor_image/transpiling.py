@@ -21,8 +21,8 @@ from circuits.methods import AUTOMATIC
 from executor_image.failures import Failed
 from messages.failure import ExecutorReason
 
-WIDEST = 100_000
-"""Qubits of the ideal targets: no limit, since memory is checked by method."""
+USUAL_WIDTH = 1000
+"""Qubits of the ideal targets. Their number is no limit, but building passes for 100,000 takes half a second."""
 
 _STABILIZER = "stabilizer"
 _QUARTER_TURN = math.pi / 2
@@ -39,8 +39,8 @@ class Transpiled:
 
 
 @functools.cache
-def simulator_target(method: str) -> Target:
-    """What Aer's `method` can do, on any number of qubits, all connected.
+def simulator_target(method: str, width: int) -> Target:
+    """What Aer's `method` can do, on `width` qubits that are all connected.
 
     Raises:
         Failed: InvalidSpec if this build of Aer lacks the method.
@@ -52,7 +52,7 @@ def simulator_target(method: str) -> Target:
             f"the simulator of this image has no method {method}; spec.execution.method may be {', '.join(known)}",
         )
     narrow = AerSimulator(method=method).target
-    target = Target(num_qubits=WIDEST)
+    target = Target(num_qubits=width)
     for name in narrow.operation_names:
         operation = narrow.operation_from_name(name)
         target.add_instruction(operation, name=name)
@@ -60,9 +60,9 @@ def simulator_target(method: str) -> Target:
 
 
 @functools.cache
-def simulator_passes(method: str, level: int) -> PassManager:
-    """The passes for `simulator_target(method)`. None of them draws random numbers: there is nothing to route."""
-    return generate_preset_pass_manager(level, target=simulator_target(method))
+def simulator_passes(method: str, level: int, width: int) -> PassManager:
+    """The passes for `simulator_target(method, width)`. They draw no random numbers: nothing has to be routed."""
+    return generate_preset_pass_manager(level, target=simulator_target(method, width))
 
 
 def device_passes(target: Target, level: int, seed: int) -> PassManager:
@@ -84,6 +84,12 @@ def transpile(circuit: QuantumCircuit, passes: PassManager, level: int) -> Trans
         ) from None
 
 
+def transpile_ideal(circuit: QuantumCircuit, method: str, level: int) -> Transpiled:
+    """Transpile for a method of the simulator. Raises Failed as `transpile` does."""
+    width = max(USUAL_WIDTH, circuit.num_qubits)
+    return transpile(circuit, simulator_passes(method, level, width), level)
+
+
 def transpile_clifford(circuit: QuantumCircuit, level: int) -> Transpiled | None:
     """Transpile a Clifford circuit so that the stabilizer method still takes it; `None` if that fails.
 
@@ -92,7 +98,7 @@ def transpile_clifford(circuit: QuantumCircuit, level: int) -> Transpiled | None
     """
     for tried in range(level, -1, -1):
         try:
-            made = transpile(circuit, simulator_passes(_STABILIZER, tried), tried)
+            made = transpile_ideal(circuit, _STABILIZER, tried)
         except Failed:
             return None
         if _round_to_quarter_turns(made.circuit):
