@@ -1,0 +1,263 @@
+"""What a server that keeps quiet, lies or hangs up does to the client, mostly on virtual time."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from kube import (
+    CONFIG_MAPS,
+    ApiError,
+    BadAnswer,
+    Client,
+    Conflict,
+    DeadlineExceeded,
+    Gone,
+    InternalError,
+    ServiceUnavailable,
+    TooManyRequests,
+    Unreachable,
+)
+from kube.client import REQUEST_TIMEOUT
+from tests.kube.servers import Recorded, serving, status
+
+pytestmark = pytest.mark.looptime
+
+
+async def never() -> None:
+    await asyncio.Event().wait()
+
+
+async def test_a_quiet_watch_is_left_alone(looptime: Any) -> None:
+    """Clients with a default total or read timeout end every watch at five minutes, or at one."""
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        await asyncio.sleep(590)
+        await response.write(b'{"type":"BOOKMARK"}\n')
+        return response
+
+    async with (
+        serving(answer) as there,
+        Client(there, user_agent="test") as client,
+        client.watch(CONFIG_MAPS, timeout_seconds=600) as events,
+    ):
+        assert [line async for line in events] == [b'{"type":"BOOKMARK"}']
+    assert looptime >= 590
+
+
+async def test_a_server_that_says_nothing_ends_a_call_at_its_deadline(looptime: Any) -> None:
+    async def answer(_request: web.Request) -> web.StreamResponse:
+        await never()
+        raise AssertionError
+
+    async with serving(answer) as there, Client(there, user_agent="test") as client:
+        with pytest.raises(DeadlineExceeded):
+            await client.get(CONFIG_MAPS, "any", "ns")
+        assert looptime == pytest.approx(REQUEST_TIMEOUT, abs=1)
+        with pytest.raises(DeadlineExceeded):
+            async with client.watch(CONFIG_MAPS, timeout_seconds=600):
+                raise AssertionError("it never began")
+        assert looptime == pytest.approx(2 * REQUEST_TIMEOUT, abs=1)
+
+
+async def test_an_answer_that_stops_halfway_ends_at_the_deadline_too() -> None:
+    async def answer(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Length": "100"})
+        await response.prepare(request)
+        await response.write(b'{"kind":')
+        await never()
+        return response
+
+    async with serving(answer) as there, Client(there, user_agent="test") as client:
+        with pytest.raises(DeadlineExceeded):
+            await client.get(CONFIG_MAPS, "any", "ns")
+
+
+async def test_an_answer_that_is_cut_is_unreachable_and_never_half_an_object() -> None:
+    async def answer(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Length": "100"})
+        await response.prepare(request)
+        await response.write(b'{"kind":"ConfigMap"}')
+        assert request.transport is not None
+        request.transport.close()
+        return response
+
+    async with serving(answer) as there, Client(there, user_agent="test") as client:
+        with pytest.raises(Unreachable):
+            await client.get(CONFIG_MAPS, "any", "ns")
+        with pytest.raises(Unreachable):
+            async with client.watch(CONFIG_MAPS, timeout_seconds=600) as events:
+                assert [line async for line in events] == []
+
+
+async def test_nobody_there_is_unreachable() -> None:
+    async with serving(Recorded(lambda: web.json_response({})).answer) as there:
+        pass
+    async with Client(there, user_agent="test") as client:
+        with pytest.raises(Unreachable):
+            await client.get(CONFIG_MAPS, "any", "ns")
+        with pytest.raises(Unreachable):
+            async with client.watch(CONFIG_MAPS, timeout_seconds=600):
+                pass
+
+
+async def test_an_empty_answer_is_no_object() -> None:
+    async with (
+        serving(Recorded(lambda: web.Response(body=b"")).answer) as there,
+        Client(there, user_agent="test") as client,
+    ):
+        with pytest.raises(BadAnswer):
+            await client.get(CONFIG_MAPS, "any", "ns")
+
+
+@pytest.mark.parametrize(
+    ("reply", "error"),
+    [
+        (lambda: status(410, "Expired"), Gone),
+        (lambda: status(429, "TooManyRequests", {"Retry-After": "1"}), TooManyRequests),
+        (lambda: web.Response(status=502, text="<html>Bad gateway</html>"), InternalError),
+        (lambda: web.Response(status=302, headers={"Location": "/login"}), ApiError),
+    ],
+    ids=["expired", "throttled", "a proxy's page", "a login page"],
+)
+async def test_a_refused_watch_is_asked_for_once_and_then_its_callers_business(
+    reply: Any, error: type[Exception]
+) -> None:
+    """Never the same expired version again, no page handed on as an event, no loop without a pause."""
+    server = Recorded(reply)
+    async with serving(server.answer) as there, Client(there, user_agent="test") as client:
+        with pytest.raises(error):
+            async with client.watch(CONFIG_MAPS, resource_version="5", timeout_seconds=600) as events:
+                raise AssertionError([line async for line in events])
+    assert len(server.requests) == 1
+
+
+async def test_an_empty_watch_ends_and_is_not_opened_again_behind_the_callers_back() -> None:
+    server = Recorded(lambda: web.Response(body=b""))
+    async with (
+        serving(server.answer) as there,
+        Client(there, user_agent="test") as client,
+        client.watch(CONFIG_MAPS, timeout_seconds=600) as events,
+    ):
+        assert [line async for line in events] == []
+    assert len(server.requests) == 1
+
+
+async def test_an_error_event_is_handed_on_as_it_came() -> None:
+    line = b'{"type":"ERROR","object":{"kind":"Status","code":410,"reason":"Expired"}}'
+    server = Recorded(lambda: web.Response(body=line + b"\n"))
+    async with (
+        serving(server.answer) as there,
+        Client(there, user_agent="test") as client,
+        client.watch(CONFIG_MAPS, timeout_seconds=600) as events,
+    ):
+        assert [seen async for seen in events] == [line]
+
+
+async def test_a_watch_says_what_it_wants() -> None:
+    server = Recorded(lambda: web.Response(body=b""))
+    async with (
+        serving(server.answer) as there,
+        Client(there, user_agent="test/1") as client,
+        client.watch(
+            CONFIG_MAPS,
+            "ns",
+            label_selector="a=b",
+            field_selector="metadata.name=c",
+            resource_version="7",
+            timeout_seconds=300,
+            send_initial_events=True,
+            metadata_only=True,
+        ),
+    ):
+        pass
+    (request,) = server.requests
+    assert request.path == "/api/v1/namespaces/ns/configmaps"
+    assert dict(request.query) == {
+        "watch": "true",
+        "labelSelector": "a=b",
+        "fieldSelector": "metadata.name=c",
+        "resourceVersion": "7",
+        "timeoutSeconds": "300",
+        "allowWatchBookmarks": "true",
+        "sendInitialEvents": "true",
+        "resourceVersionMatch": "NotOlderThan",
+    }
+    assert "as=PartialObjectMetadata;" in request.headers["Accept"]
+    assert request.headers["User-Agent"] == "test/1"
+
+
+async def test_g45_waits_pass_on_the_clock_that_was_given(looptime: Any) -> None:
+    replies = [status(429, "TooManyRequests", {"Retry-After": "7"}), web.json_response({"ok": True})]
+    async with (
+        serving(Recorded(lambda: replies.pop(0)).answer) as there,
+        Client(there, user_agent="test") as client,
+    ):
+        assert await client.get(CONFIG_MAPS, "any", "ns") == {"ok": True}
+    assert looptime == pytest.approx(7, abs=0.5)
+
+
+async def test_g45_a_wait_beyond_the_deadline_is_the_callers(looptime: Any) -> None:
+    server = Recorded(lambda: status(503, "ServiceUnavailable", {"Retry-After": "45"}))
+    async with serving(server.answer) as there, Client(there, user_agent="test") as client:
+        with pytest.raises(ServiceUnavailable) as caught:
+            await client.get(CONFIG_MAPS, "any", "ns")
+    assert caught.value.retry_after == 45
+    assert len(server.requests) == 1
+    assert looptime < 1
+
+
+async def test_g45_a_conflict_is_not_waited_out() -> None:
+    server = Recorded(lambda: status(409, "Conflict", {"Retry-After": "1"}))
+    async with serving(server.answer) as there, Client(there, user_agent="test") as client:
+        with pytest.raises(Conflict):
+            await client.merge_patch(CONFIG_MAPS, "any", {}, "ns")
+    assert len(server.requests) == 1
+
+
+async def test_g45_a_wait_can_be_cancelled(looptime: Any) -> None:
+    server = Recorded(lambda: status(429, "TooManyRequests", {"Retry-After": "20"}))
+    async with serving(server.answer) as there, Client(there, user_agent="test") as client:
+        call = asyncio.create_task(client.get(CONFIG_MAPS, "any", "ns"))
+        await asyncio.sleep(5)
+        call.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await call
+    assert looptime == pytest.approx(5, abs=0.5)
+
+
+async def test_leaving_a_watch_closes_its_connection() -> None:
+    gone = asyncio.Event()
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        await response.write(b'{"type":"ADDED"}\n')
+        try:
+            await never()
+        finally:
+            gone.set()
+        return response
+
+    async with serving(answer) as there, Client(there, user_agent="test") as client:
+        async with client.watch(CONFIG_MAPS, timeout_seconds=600) as events:
+            assert await anext(events) == b'{"type":"ADDED"}'
+        async with asyncio.timeout(5):
+            await gone.wait()
+
+
+async def test_a_client_closes_once_and_says_so_afterwards() -> None:
+    async with serving(Recorded(lambda: web.json_response({})).answer) as there:
+        async with Client(there, user_agent="test") as client:
+            await client.get(CONFIG_MAPS, "any", "ns")
+        await client.__aexit__(None, None, None)
+        with pytest.raises(RuntimeError, match="not open"):
+            await client.get(CONFIG_MAPS, "any", "ns")
+        with pytest.raises(RuntimeError, match="not open"):
+            async with client.watch(CONFIG_MAPS, timeout_seconds=600):
+                pass
