@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 
@@ -24,10 +25,10 @@ class Stage:
     node: InstantNode
     validation: ValidationStub
 
-    def operator(self, **options: object):
-        return Operator.start(self.client, self.namespace, self.validation.url, **options)  # type: ignore[arg-type]
+    def operator(self, **options: Any) -> AbstractAsyncContextManager[Operator]:
+        return Operator.start(self.client, self.namespace, self.validation.url, **options)
 
-    async def create(self, name: str, **spec: object) -> QiskitJob:
+    async def create(self, name: str, **spec: Any) -> QiskitJob:
         return await create_job(self.client, self.namespace, name, **spec)
 
     async def job(self, name: str) -> QiskitJob:

@@ -7,6 +7,7 @@ the operator has recorded can have a result.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -176,28 +177,22 @@ class InstantNode:
             "target": {"apiVersion": "v1", "kind": "Node", "name": self.name},
         }
         path = PODS.path(self.namespace, pod.metadata.name, "binding")
-        try:
+        with contextlib.suppress(Conflict, NotFound):
             await self.client.raw("POST", path, body=msgspec.json.encode(body))
-        except (Conflict, NotFound):
-            pass
 
     async def say(self, pod: Pod, status: dict[str, Any]) -> None:
         """What a kubelet reports; a pod that is gone is none of its business."""
-        try:
+        with contextlib.suppress(NotFound, Conflict):
             await self.client.merge_patch(
                 PODS, pod.metadata.name, {"status": status}, self.namespace, subresource="status"
             )
-        except (NotFound, Conflict):
-            pass
 
     async def remove(self, pod: Pod) -> None:
         """A pod that is being deleted has ended."""
-        try:
+        with contextlib.suppress(NotFound, Conflict):
             await self.client.delete(
                 PODS, pod.metadata.name, self.namespace, uid=pod.metadata.uid, grace_period_seconds=0
             )
-        except (NotFound, Conflict):
-            pass
 
 
 class _Serve:

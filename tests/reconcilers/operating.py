@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -12,6 +13,7 @@ from typing import Any
 from api.views import QiskitBackend, QiskitJob
 from backends import Backend
 from backends.aer import AerBackend, AerSettings, GatewayAccess
+from backends.aer.pool import WarmPods
 from controller.metrics import Metrics
 from controller.runner import Runner
 from informers import Informer, Key, WorkQueue
@@ -25,6 +27,8 @@ from kube import (
     PartialObject,
     Pod,
 )
+from reconcilers.backend import BackendReconciler
+from reconcilers.backend import connect as connect_backends
 from reconcilers.isolation import GatewayPeers, Isolation
 from reconcilers.job import (
     JOB_INDEXERS,
@@ -95,7 +99,7 @@ class Diary:
 
     events: list[tuple[str, str, str, str]] = field(default_factory=list)
 
-    def emit(self, about: ObjectReference, type: str, reason: str, message: str) -> None:
+    def emit(self, about: ObjectReference, type: str, reason: str, message: str) -> None:  # noqa: A002
         self.events.append((about.name, type, reason, message))
 
     def reasons(self, name: str) -> list[str]:
@@ -109,6 +113,7 @@ class Operator:
     client: WatchedClient
     namespace: str
     reconciler: JobReconciler
+    pooling: BackendReconciler
     queue: WorkQueue[Key]
     diary: Diary
     jobs: Informer[QiskitJob]
@@ -166,6 +171,19 @@ class Operator:
                 wake=queue.add,
             )
             connect(reconciler, queue, jobs=jobs, backends=backends, pods=pods, results=results)
+            pools: WorkQueue[Key] = WorkQueue()
+            pooling = BackendReconciler(
+                client=acting,
+                backends=backends,
+                pods=pods,
+                warm_pods=WarmPods(acting, aer),
+                places=reconciler.places,
+                isolation=reconciler.isolation,
+                settings=settings,
+                now=now,
+                token=lambda: secrets.token_hex(3),
+            )
+            connect_backends(pooling, pools, backends=backends, pods=pods, jobs=jobs)
             async with reconciler, asyncio.TaskGroup() as tasks:
                 informers = (jobs, backends, pods, results)
                 running = [tasks.create_task(informer.run()) for informer in informers]
@@ -176,8 +194,10 @@ class Operator:
                         "job", queue, reconciler.reconcile, metrics=Metrics(), workers=workers, timeout=30.0
                     )
                     running.append(tasks.create_task(runner.run()))
+                    runner = Runner("backend", pools, pooling.reconcile, metrics=Metrics(), timeout=30.0)
+                    running.append(tasks.create_task(runner.run()))
                 try:
-                    yield cls(acting, namespace, reconciler, queue, diary, jobs, pods)
+                    yield cls(acting, namespace, reconciler, pooling, queue, diary, jobs, pods)
                 finally:
                     for task in running:
                         task.cancel()
@@ -205,7 +225,23 @@ async def create_job(client: Client, namespace: str, name: str, **spec: Any) -> 
 
 
 async def get_job(client: Client, namespace: str, name: str) -> QiskitJob:
-    return await client.get(QISKIT_JOBS, name, namespace, type=QiskitJob)
+    job: QiskitJob = await client.get(QISKIT_JOBS, name, namespace, type=QiskitJob)
+    return job
+
+
+async def create_backend(client: Client, namespace: str, name: str, **spec: Any) -> QiskitBackend:
+    """A QiskitBackend of the local simulator."""
+    body = {
+        "apiVersion": "quantum.io/v1",
+        "kind": "QiskitBackend",
+        "metadata": {"name": name},
+        "spec": {"type": "local_simulator", **spec},
+    }
+    return await client.create(QISKIT_BACKENDS, body, namespace, type=QiskitBackend)
+
+
+async def get_backend(client: Client, namespace: str, name: str) -> QiskitBackend:
+    return await client.get(QISKIT_BACKENDS, name, namespace, type=QiskitBackend)
 
 
 async def eventually(
@@ -238,6 +274,7 @@ async def in_phase(
         return job if job.status.phase in phases else None
 
     try:
-        return await eventually(look, seconds=seconds)
+        found: QiskitJob = await eventually(look, seconds=seconds)
+        return found
     except AssertionError:
         raise AssertionError(f"job {name} is not {' or '.join(phases)}: {last[0].status}") from None

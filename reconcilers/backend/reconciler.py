@@ -1,0 +1,207 @@
+"""The backend reconciler: keeps the warm pool at its size and the status true."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import msgspec
+
+from api.reasons import Reason
+from api.views import QiskitBackend, QiskitBackendStatus
+from api.views import Resources as ResourcesView
+from backends import Owner, ProviderUnavailable, Refused, Resources
+from backends.aer.pool import WarmPods
+from informers import Expectations, Key, key_of
+from informers.timing import Clock, loop_clock
+from kube import QISKIT_BACKENDS, ApiError, Client, NotFound, Pod, merge_patch_between
+from kube import Conflict as KubeConflict
+from reconcilers.backend.cooling import Cooling
+from reconcilers.backend.pool import Pool, change, sort
+from reconcilers.backend.statuses import RUN_HERE, status_of
+from reconcilers.isolation import Isolation
+from reconcilers.job.failures import ending_of, waiting_cause
+from reconcilers.job.indexes import BY_OWNER
+from reconcilers.job.places import Places
+from reconcilers.job.settings import JobSettings
+from reconcilers.job.sizing import size
+from reconcilers.recent import Recent
+from reconcilers.result import DONE, Conflict, Result, Retryable
+
+COUNTS_EVERY = 2.0
+"""Least seconds between two writes that only say how many jobs run and wait: these change with every job."""
+
+
+class Backends(Protocol):
+    """The cached backends."""
+
+    def get(self, namespace: str | None, name: str) -> QiskitBackend | None: ...
+    def version_for(self, namespace: str | None) -> str: ...
+
+
+class Pods(Protocol):
+    """The cached pods, with the indexes of `reconcilers.job.POD_INDEXERS`."""
+
+    def by_index(self, index: str, value: str) -> Sequence[Pod]: ...
+
+
+@dataclass(slots=True)
+class BackendReconciler:
+    """Reconciles QiskitBackends. `places` is the job reconciler's; `now` is wall time in seconds since 1970;
+    `token` gives a short random text for a pod's name."""
+
+    client: Client
+    backends: Backends
+    pods: Pods
+    warm_pods: WarmPods
+    places: Places
+    isolation: Isolation
+    settings: JobSettings
+    now: Callable[[], float]
+    token: Callable[[], str]
+    clock: Clock = loop_clock
+    expectations: Expectations = field(default_factory=Expectations)
+    recent: Recent[QiskitBackend] = field(init=False)
+    _cooling: dict[Key, Cooling] = field(default_factory=dict)
+    _counted: dict[Key, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.recent = Recent(self.backends)
+
+    async def reconcile(self, key: Key) -> Result:
+        """Bring a backend's pool and status up to date.
+
+        Raises:
+            Conflict: if the backend changed under the pass.
+            Retryable: if the API server cannot be asked now.
+        """
+        backend = self.recent.get(key)
+        if backend is None:
+            # Its pods go with it, by their owner reference.
+            self.expectations.forget(key)
+            self.recent.forget(key)
+            self._counted.pop(key, None)
+            self._cooling.pop(key, None)
+            return DONE
+        if backend.metadata.deletion_timestamp is not None:
+            return DONE
+        try:
+            return await self._pass(key, backend)
+        except KubeConflict as error:
+            self.recent.forget(key)
+            raise Conflict(str(error)) from error
+        except ProviderUnavailable as error:
+            raise Retryable(str(error), after=error.retry_after) from error
+        except ApiError as error:
+            raise Retryable(f"the API server: {error}", after=error.retry_after) from error
+
+    async def _pass(self, key: Key, backend: QiskitBackend) -> Result:
+        image = backend.spec.image or self.settings.executor_image
+        resources = size(backend.spec.resources, ResourcesView(), None)
+        pool = sort(
+            self.pods.by_index(BY_OWNER, backend.metadata.uid), self.warm_pods.digest(image, resources)
+        )
+        cooling = self._cooling.setdefault(key, Cooling())
+        cooling.observe((pod.metadata.uid for pod in pool.broken), len(pool.ready), self.clock())
+        wait = None
+        trouble = _trouble(pool)
+        if self.expectations.satisfied(key):
+            try:
+                wait = await self._adjust(key, backend, pool, cooling, image, resources)
+            except Refused as refused:
+                cooling.fail(self.clock())
+                wait, trouble = cooling.remaining(self.clock()), (refused.reason, refused.message)
+        counts_wait = await self._write_status(key, backend, pool, trouble)
+        waits = [seconds for seconds in (wait, counts_wait) if seconds is not None]
+        return Result(after=min(waits)) if waits else DONE
+
+    async def _adjust(
+        self,
+        key: Key,
+        backend: QiskitBackend,
+        pool: Pool,
+        cooling: Cooling,
+        image: str,
+        resources: Resources,
+    ) -> float | None:
+        """End and start pods; the seconds after which there may be more to do."""
+        wanted = backend.spec.warm_pool.size if backend.spec.type in RUN_HERE else 0
+        to_do = change(pool, wanted)
+        for pod in to_do.end:
+            self.expectations.expect_deletions(key, (pod.metadata.uid,))
+            leaving = False
+            try:
+                leaving = await self.warm_pods.remove(pod)
+            finally:
+                if not leaving:
+                    self.expectations.deletion_observed(key, pod.metadata.uid)
+        if not to_do.start:
+            return None
+        remaining = cooling.remaining(self.clock())
+        if remaining > 0:
+            return remaining
+        await self.isolation.ensure(key.namespace)
+        owner = Owner(namespace=key.namespace, name=key.name, uid=backend.metadata.uid)
+        for _ in range(to_do.start):
+            self.expectations.expect_creations(key, 1)
+            try:
+                await self.warm_pods.create(owner, image, resources, self.token())
+            except (Refused, ProviderUnavailable):
+                # If it was made all the same, the pool has one too many for a moment.
+                self.expectations.creation_observed(key)
+                raise
+        return None
+
+    async def _write_status(
+        self, key: Key, backend: QiskitBackend, pool: Pool, trouble: tuple[str, str] | None
+    ) -> float | None:
+        """Write what differs; the seconds after which counts that were left unsaid are due."""
+        running, queued = self.places.counts(f"{key.namespace}/{key.name}")
+        status = status_of(backend, pool, running=running, queued=queued, trouble=trouble, now=self.now())
+        patch = merge_patch_between(_plain(backend.status), _plain(status))
+        if not patch:
+            return None
+        if patch.keys() <= {"running", "queued"}:
+            due = self._counted.get(key, -COUNTS_EVERY) + COUNTS_EVERY - self.clock()
+            if due > 0:
+                return due
+        body = {"metadata": {"resourceVersion": backend.metadata.resource_version}, "status": patch}
+        try:
+            written = await self.client.merge_patch(
+                QISKIT_BACKENDS, key.name, body, key.namespace, subresource="status", type=QiskitBackend
+            )
+        except NotFound:
+            return None
+        self.recent.wrote(written)
+        self._counted[key] = self.clock()
+        return None
+
+
+def _trouble(pool: Pool) -> tuple[str, str] | None:
+    """Why pods of the pool break or do not start."""
+    for pod in pool.broken:
+        ending = ending_of(pod)
+        return ending.reason, f"pod {pod.metadata.name}: {ending.message}"
+    for pod in pool.starting:
+        cause = waiting_cause(pod)
+        if cause is not None:
+            reason = "PodCannotStart" if cause.reason == Reason.PENDING_TIMEOUT else cause.reason
+            return reason, f"pod {pod.metadata.name}: {cause.message}"
+    return None
+
+
+def _plain(status: QiskitBackendStatus) -> dict[str, object]:
+    if not status.observed_generation:
+        return {}  # never written: then zeros are news, too
+    plain: dict[str, object] = msgspec.to_builtins(status)
+    counts = {"warm": status.warm, "running": status.running, "queued": status.queued}
+    return {"ready": status.ready, **counts, **plain}
+
+
+def key_of_backend(pod: Pod) -> Key | None:
+    """The backend whose pool a pod is in."""
+    controller = pod.metadata.controller
+    if controller is None or controller.kind != "QiskitBackend":
+        return None
+    return Key(key_of(pod).namespace, controller.name)
