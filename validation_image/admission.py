@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 _LONGEST_RETRY_SECONDS = 30
@@ -24,10 +24,11 @@ class Busy(Exception):
 class Admission:
     """First come, first served, at most `concurrency` at a time and `queue` waiting."""
 
-    def __init__(self, concurrency: int, queue: int) -> None:
+    def __init__(self, concurrency: int, queue: int, clock: Callable[[], float] = time.monotonic) -> None:
         self._places = asyncio.Semaphore(concurrency)
         self._concurrency = concurrency
         self._queue = queue
+        self._clock = clock
         self._turn_seconds = 0.0
         self.waiting = 0
         self.working = 0
@@ -43,11 +44,11 @@ class Admission:
         finally:
             self.waiting -= 1
         self.working += 1
-        started = time.monotonic()
+        started = self._clock()
         try:
             yield
         finally:
-            self._turn_seconds += _SMOOTHING * (time.monotonic() - started - self._turn_seconds)
+            self._turn_seconds += _SMOOTHING * (self._clock() - started - self._turn_seconds)
             self.working -= 1
             self._places.release()
 

@@ -153,7 +153,13 @@ class _AskingClient(AbstractHttpGitClient):  # type: ignore[misc]  # dulwich is 
         answer = msgspec.msgpack.decode(self._ask(msgspec.msgpack.encode(question)), type=HttpAnswer)
         if data is None and answer.content_type != "application/x-git-upload-pack-advertisement":
             raise NotGitRepository
+        if answer.content[4:8] == b"ERR ":
+            raise _Refused(answer.content[8:300].decode(errors="replace").strip())
         return _Response(answer), io.BytesIO(answer.content).read
+
+
+class _Refused(Exception):
+    """The server's own words for why it does not serve what was asked for."""
 
 
 class _Response:

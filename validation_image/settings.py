@@ -24,8 +24,8 @@ class Setting(NamedTuple):
     description: str
 
 
-def _words(text: str) -> tuple[str, ...]:
-    return tuple(word.strip() for word in text.split(",") if word.strip())
+def _rule(text: str) -> AddressRule:
+    return AddressRule.read(word.strip() for word in text.split(",") if word.strip())
 
 
 def _positive(kind: Callable[[str], Any]) -> Callable[[str], Any]:
@@ -87,7 +87,7 @@ class Settings:
     allow: Annotated[
         AddressRule,
         Setting(
-            lambda text: AddressRule.read(_words(text)),
+            _rule,
             "Hosts and CIDRs that may be fetched from although they are not public, separated by commas.",
         ),
     ] = PUBLIC_ONLY

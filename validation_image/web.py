@@ -118,6 +118,8 @@ class Web:
                 ) as response,
             ):
                 return await _take(response, limit)
+        except aiohttp.InvalidURL as error:
+            raise forbidden(f"this is no URL that can be fetched: {error}") from None
         except ClientConnectorCertificateError as error:
             raise forbidden(
                 f"{url.host}: its certificate is not trusted: {error.certificate_error}"
