@@ -37,7 +37,7 @@ KOPF_EVENT = Contender("kopf, low-level", "bench.contender.kopf_operator", "even
 class Measured(msgspec.Struct, frozen=True, kw_only=True):
     """What a contender says of itself. Times in seconds of the monotonic clock, memory in bytes.
 
-    `cpu` is processor time since the imports, `cpu_of_passes` that from the first pass to the last sample.
+    `cpu` is all processor time of the process, `cpu_of_passes` that from the first pass to the last sample.
     """
 
     cpu: float

@@ -29,7 +29,6 @@ class _Event(msgspec.Struct):
 
 async def work(options: argparse.Namespace, journal: Journal) -> None:
     """Do the samples that are there, then those that come."""
-    journal.working()
     namespace = options.namespace
     configuration = await load_configuration(options.kubeconfig)
     todo: asyncio.Queue[tuple[str, str]] = asyncio.Queue()

@@ -1,7 +1,6 @@
 """The side of a measured process that talks to the benchmark: lines of JSON out, words in.
 
-    out  {"event": "working"}                  imports are done, the first request comes now
-         {"event": "done"}                     as many samples as expected have been finished
+    out  {"event": "done"}                     as many samples as expected have been finished
          {"event": "measured", ...}            the answer to `measure`
     in   measure | quit
 
@@ -32,14 +31,8 @@ class Journal:
         self.posted: dict[str, float] = {}
         self.finished: dict[str, float] = {}
         self.passes = 0
-        self._cpu_at_work = 0.0
         self._cpu_at_first: float | None = None
         self._cpu_at_last = 0.0
-
-    def working(self) -> None:
-        """Imports are behind us; what is used from here on is the work's."""
-        self._cpu_at_work = time.process_time()
-        say("working", at=time.monotonic())
 
     def begin(self, name: str) -> None:
         """A pass at a sample that is to be done begins."""
@@ -65,7 +58,7 @@ class Journal:
         memory = psutil.Process().memory_full_info()
         say(
             "measured",
-            cpu=time.process_time() - self._cpu_at_work,
+            cpu=time.process_time(),
             cpu_of_passes=self._cpu_at_last - (self._cpu_at_first or 0.0),
             rss=memory.rss,
             uss=memory.uss,

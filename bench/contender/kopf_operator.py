@@ -22,7 +22,6 @@ from kube import CONFIG_MAPS, Client, load_configuration
 async def work(options: argparse.Namespace, journal: Journal) -> None:
     """Run the operator until cancelled."""
     os.environ["KUBECONFIG"] = options.kubeconfig
-    journal.working()
     configuration = await load_configuration(options.kubeconfig)
     registry = kopf.OperatorRegistry()
     namespace = options.namespace

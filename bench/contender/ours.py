@@ -18,7 +18,6 @@ from reconcilers.result import DONE, Result
 
 async def work(options: argparse.Namespace, journal: Journal) -> None:
     """Reconcile samples until cancelled."""
-    journal.working()
     metrics = Metrics()
     namespace = options.namespace
     configuration = await load_configuration(options.kubeconfig)
