@@ -10,8 +10,11 @@ import ctypes
 import os
 from dataclasses import dataclass, field
 
+from localcluster.standin import stand_in_for
+
 _CLONE_NEWNS = 0x00020000
 _CLONE_NEWPID = 0x20000000
+_CLONE_NEWUSER = 0x10000000
 _MS_NOSUID, _MS_NODEV, _MS_NOEXEC = 0x2, 0x4, 0x8
 _MS_BIND, _MS_REC, _MS_PRIVATE = 0x1000, 0x4000, 0x40000
 _PR_SET_NO_NEW_PRIVS = 38
@@ -25,8 +28,9 @@ class Isolation:
 
     `user` is the user id to become, with `group` and the supplementary `groups`; None stays. `namespaces`
     gives it a process namespace, of which it is PID 1 (its end is the end of everything in it), and a mount
-    namespace. Only with those: `hide` lays an empty folder, or the folder it names, over each path, and
-    `expose` keeps what lies below a hidden path visible where it was.
+    namespace; without root these take a user namespace, in which the user stays who it is. Only with those:
+    `hide` lays an empty folder, or the folder it names, over each path, and `expose` keeps what lies below a
+    hidden path visible where it was.
     """
 
     user: int | None = None
@@ -39,7 +43,7 @@ class Isolation:
 
     def fork(self) -> int:
         """Fork; the child is the first process of a new process namespace, if that is asked for."""
-        if not self.namespaces:
+        if not self.namespaces or os.geteuid() != 0:
             return os.fork()
         own = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
         try:
@@ -55,6 +59,8 @@ class Isolation:
     def enter(self) -> None:
         """In the child: carry out the rest. Its parent-death signal is lost when the user changes."""
         if self.namespaces:
+            if os.geteuid() != 0:
+                _enter_user_namespace()
             self._mount()
         if self.group is not None:
             os.setgroups(self.groups)
@@ -82,6 +88,21 @@ class Isolation:
                 os.makedirs(path, mode=0o755, exist_ok=True)
                 _mount(f"/proc/self/fd/{handle}", path, None, _MS_BIND | _MS_REC)
         _mount("proc", "/proc", "proc", _MS_NOSUID | _MS_NODEV | _MS_NOEXEC)
+
+
+def _enter_user_namespace() -> None:
+    """Go on as the first process of new user and process namespaces; another one stays behind outside."""
+    user, group = os.geteuid(), os.getegid()
+    _call("unshare", _CLONE_NEWUSER | _CLONE_NEWPID)
+    for file, content in (
+        ("setgroups", "deny"),
+        ("uid_map", f"{user} {user} 1"),
+        ("gid_map", f"{group} {group} 1"),
+    ):
+        with open(f"/proc/self/{file}", "w") as mapping:
+            mapping.write(content)
+    if pid := os.fork():
+        stand_in_for(pid)
 
 
 def _is(path: str, handle: int) -> bool:

@@ -36,7 +36,7 @@ class Host:
         """What a pod here lacks that a container would have, in words; None if nothing can be done better."""
         if not self.namespaces:
             return "no process namespaces: pods run as plain sessions and see each other's files"
-        if not self.shed:
+        if not self.shed and os.getuid() == 0:
             return f"{ROOT} or its Python cannot be read by user {NOBODY}: pods run as root"
         return None
 
@@ -75,7 +75,7 @@ def _needed() -> list[str]:
 
 def _choices(shed_root: bool) -> list[tuple[bool, bool]]:
     if os.getuid() != 0:
-        return []
+        return [(True, False)]
     choices = [(True, True), (False, True), (True, False)]
     return choices if shed_root else [choice for choice in choices if not choice[1]]
 

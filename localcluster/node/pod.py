@@ -42,7 +42,7 @@ _LOST = Terminated(
 
 @dataclass(frozen=True)
 class Ending:
-    """Why a pod's life is cut short: the grace in seconds, and what the last report says about it."""
+    """A pod's life is cut short: with how much grace in seconds, and the reason and message of its failure."""
 
     grace: float
     report: Mapping[str, str] = field(default_factory=dict)
@@ -75,6 +75,7 @@ class PodLife:
         self._reporter = Reporter(pod, launcher.api)
         self._ending: asyncio.Future[Ending] = asyncio.get_running_loop().create_future()
         self._stopping = asyncio.Event()
+        self._why: Mapping[str, str] = {}
 
     def observe(self, pod: Pod) -> None:
         """The pod as the API has it now. All that can matter to a running pod is that it is being deleted."""
@@ -98,8 +99,8 @@ class PodLife:
                 group.create_task(self._kill_when_gone(), name=f"disappearance of {self.uid}"),
             ]
             life = group.create_task(self._live(), name=f"life of {self.uid}")
-            ending = await self._until_over(life)
-            self._report(over=True, **(ending.report if ending else {}))
+            await self._until_over(life)
+            self._report(over=True)
             await self._reporter.flush()
             if self._ending.done() and not self.vanished:
                 await self._remove()
@@ -220,16 +221,16 @@ class PodLife:
 
     # --- how it ends ------------------------------------------------------------------------------------
 
-    async def _until_over(self, life: asyncio.Task[None]) -> Ending | None:
+    async def _until_over(self, life: asyncio.Task[None]) -> None:
         """Wait for the end of its life, bringing it about when it is deleted or its time is up."""
         either: set[asyncio.Future[Any]] = {life, self._ending}
         await asyncio.wait(either, timeout=self._left(), return_when=asyncio.FIRST_COMPLETED)
-        ending: Ending | None = None
         if not life.done():
             ending = self._ending.result() if self._ending.done() else self._past_deadline()
+            # Before the first container ends: a final phase must never be seen without its reason.
+            self._why = ending.report
             await self._terminate(life, ending.grace)
         await life
-        return ending
 
     async def _terminate(self, life: asyncio.Task[None], grace: float) -> None:
         self._stopping.set()
@@ -274,14 +275,15 @@ class PodLife:
                 await asyncio.sleep(delay)
                 delay = min(2 * delay, _LONGEST_RETRY)
 
-    def _report(self, *, over: bool = False, reason: str | None = None, message: str | None = None) -> None:
+    def _report(self, *, over: bool = False) -> None:
         init = [container.state for container in self.init]
         main = [container.state for container in self.main]
         if not over and main and all(isinstance(state, Terminated) for state in main):
             # Nothing is going to be started again, or it would be waiting.
             over = True
-        failed = reason == "DeadlineExceeded"
-        phase = "Failed" if failed else states.phase(init, main, over=over)
+        phase = states.phase(init, main, over=over)
+        if over and self._why:
+            phase = "Failed"
         status = pod_status(
             self._pod,
             self._launcher.facts,
@@ -289,7 +291,6 @@ class PodLife:
             phase,
             self.init,
             self.main,
-            reason=reason,
-            message=message,
+            **(self._why if over else {}),
         )
         self._reporter.report(status)

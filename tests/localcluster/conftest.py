@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import sys
 import textwrap
@@ -12,7 +13,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from kube import PODS, Client, NotFound
+from kube import PODS, BadRequest, Client, NotFound
 from localcluster.controlplane import ControlPlane
 from localcluster.node.settings import NodeSettings
 from localcluster.node.start import LocalNode
@@ -90,7 +91,10 @@ class Pods:
 
     async def until_logged(self, text: str, name: str = "pod", seconds: float = 30) -> None:
         async with asyncio.timeout(seconds):
-            while text not in await self.logs(name):  # noqa: ASYNC110 - another process writes it
+            while True:
+                with contextlib.suppress(BadRequest):  # it has not started yet
+                    if text in await self.logs(name):
+                        return
                 await asyncio.sleep(0.02)
 
     async def logs(self, name: str = "pod") -> str:
