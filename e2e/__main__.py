@@ -2,48 +2,69 @@
 
 With $KUBECONFIG set, the suite runs on that cluster, which must be able to pull the images or have them. Without,
 a kind cluster is created, the images are built and loaded, and everything is removed at the end.
+
+`python -m e2e --hold` runs no test: it keeps the cluster for working on the suite until its standard input ends.
 """
 
 from __future__ import annotations
 
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 
 from e2e.cluster.isolation import CommandFailed
-from e2e.cluster.kind import cluster
+from e2e.cluster.kind import Cluster, cluster
 from e2e.cluster.packages import CannotRunHere
 from e2e.cluster.project_images import build_images
 from localcluster.progress import to_stderr
 
 SUITE = Path(__file__).parent / "suite"
-NO_TESTS_RAN = 5
-"""pytest's exit status when nothing was selected."""
 
 
 def main() -> int:
     """Run the suite and return pytest's exit status."""
-    given = os.environ.get("KUBECONFIG")
-    if given:
-        to_stderr(f"Running on the cluster of {given}")
-        return _pytest([], {})
+    if os.environ.get("KUBECONFIG"):
+        to_stderr(f"Running on the cluster of {os.environ['KUBECONFIG']}")
+        return subprocess.run(_pytest(), check=False).returncode
     try:
         with cluster(to_stderr) as running:
-            folder = running.kubeconfig.parent / "images"
-            for archive in build_images(running.isolation, folder, to_stderr):
-                running.load(archive, to_stderr)
-                archive.unlink()
-            environment = {"KUBECONFIG": str(running.kubeconfig), "KUBECTL": str(running.kubectl)}
-            return _pytest(running.wrap([]), environment)
+            _load_images(running)
+            if sys.argv[1:] == ["--hold"]:
+                return _hold(running)
+            command = running.wrap(_pytest())
+            return subprocess.run(command, env=os.environ | _environment(running), check=False).returncode
     except (CannotRunHere, CommandFailed) as error:
         to_stderr(f"error: {error}")
         return 1
 
 
-def _pytest(prefix: list[str], environment: dict[str, str]) -> int:
-    command = [*prefix, sys.executable, "-m", "pytest", str(SUITE), *sys.argv[1:]]
-    return subprocess.run(command, env=os.environ | environment, check=False).returncode
+def _pytest() -> list[str]:
+    return [sys.executable, "-m", "pytest", str(SUITE), *sys.argv[1:]]
+
+
+def _environment(running: Cluster) -> dict[str, str]:
+    return {"KUBECONFIG": str(running.kubeconfig), "KUBECTL": str(running.kubectl)}
+
+
+def _load_images(running: Cluster) -> None:
+    folder = running.kubeconfig.parent / "images"
+    for archive in build_images(running.isolation, folder, to_stderr):
+        running.load(archive, to_stderr)
+        archive.unlink()
+
+
+def _hold(running: Cluster) -> int:
+    assignments = [f"{name}={value}" for name, value in _environment(running).items()]
+    to_stderr(f"The cluster is up. To use it: {shlex.join(running.wrap(['env', *assignments]))} COMMAND")
+    to_stderr("Enter builds and loads the images again; the end of input (Ctrl-D) removes the cluster.")
+    for _ in sys.stdin:
+        try:
+            _load_images(running)
+        except CommandFailed as error:
+            to_stderr(f"error: {error}")
+    return 0
 
 
 if __name__ == "__main__":
