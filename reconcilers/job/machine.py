@@ -25,7 +25,7 @@ The reconciler carries a step out, looks at the world again, and asks for the ne
 
 from __future__ import annotations
 
-from api.phases import is_terminal
+from api.phases import Phase, is_terminal
 from api.reasons import Reason
 from backends.aer.observation import attempt_number, is_finished
 from kube import Pod
@@ -41,6 +41,10 @@ from reconcilers.job.world import World, is_open
 
 BEHIND = 2.0
 """Seconds to rest when the cache shows pods of an attempt that this view of the job does not know yet."""
+
+
+LEAVE_SECONDS = 30.0
+"""How long an executor whose result was taken gets to end by itself, which takes it a fraction of a second."""
 
 
 def decide(world: World, settings: JobSettings) -> Decision:
@@ -77,16 +81,26 @@ def decide(world: World, settings: JobSettings) -> Decision:
 
 
 def _ended(world: World) -> Decision:
-    """A job that has ended needs no pods that run, and is deleted in time."""
+    """A job that has ended needs no pods that run, and is deleted in time.
+
+    The executor whose result was taken ends by itself: stopping it would take its log away from the user.
+    """
+    completed = moment(world.job.status.completion_time)
+    patience: float | None = None
     for pod in world.pods:
-        if _can_be_stopped(world, pod):
+        if not _can_be_stopped(world, pod):
+            continue
+        if world.job.status.phase == Phase.COMPLETED and completed is not None:
+            patience = completed + LEAVE_SECONDS - world.now
+        if patience is None or patience <= 0:
             return Stop(pod)
     ttl = world.job.spec.ttl_seconds_after_finished
-    completed = moment(world.job.status.completion_time)
     if ttl is None or completed is None:
-        return Rest()
+        return Rest(patience)
     remaining = completed + ttl - world.now
-    return DeleteJob() if remaining <= 0 else Rest(remaining)
+    if remaining <= 0:
+        return DeleteJob()
+    return Rest(remaining if patience is None else min(patience, remaining))
 
 
 def _past_attempt(world: World) -> Pod | None:
