@@ -16,6 +16,7 @@ from informers.objects import KubernetesObject, is_replaced, key_of
 from informers.own_writes import OwnWrites
 from informers.reflector import STUCK_AFTER
 from informers.retry_delay import RetryDelay, TokenBucket
+from informers.store import Indexer
 from informers.workqueue import PRIORITY_CHANGE, PRIORITY_INITIAL, ShutDown, WorkQueue
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "Backoff",
     "Expectations",
     "Handler",
+    "Indexer",
     "Informer",
     "InformerMetrics",
     "Key",

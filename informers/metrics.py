@@ -38,7 +38,7 @@ class InformerMetrics(Protocol):
         """The server accepted a watch; `initial` when it begins with the collection itself."""
 
     def watch_ended(self, reason: str) -> None:
-        """A watch ended: closed, cut, idle, expired, or the reason of the server's error."""
+        """An accepted watch ended: `closed` by the server, `cut`, `silent`, or `broken` by one of its lines."""
 
     def event_received(self, type: str) -> None:  # noqa: A002 - Kubernetes' name
         """One watch event came in: ADDED, MODIFIED, DELETED, BOOKMARK or ERROR."""

@@ -240,7 +240,10 @@ class Reflector:
         except ApiError as error:
             _log.info("%s: watch from %r %s: %s", self._name, rv, "cut" if opened else "refused", error)
             self._retry_after = error.retry_after or 0.0
-            end = Ended(self._clock() - self._asked) if opened else Refused(fault_of_error(error))
+            end = Refused(fault_of_error(error))
+            if opened:
+                self._metrics.watch_ended("cut")
+                end = Ended(self._clock() - self._asked)
         except TimeoutError:
             if not deadline.expired():
                 raise
@@ -263,6 +266,7 @@ class Reflector:
                     self._note(event, silence)
                     await self._take(event)
                     if not isinstance(self.state, Watching | Streaming):
+                        self._metrics.watch_ended("broken")
                         return None
                     _move(deadline, silence.deadline(loop.time(), self._initial))
                     count += 1

@@ -10,6 +10,7 @@ import pytest
 
 from informers.backoff import Backoff
 from informers.informer import Informer
+from informers.metrics import NoInformerMetrics
 from informers.reflector import STUCK_AFTER
 from informers.timing import loop_clock
 from kube.errors import ApiError, DeadlineExceeded, Unreachable
@@ -663,6 +664,42 @@ async def test_g23_no_error_of_the_client_is_the_end_of_a_watch(
     informer = follow(server)
     await run_for(informer, 60)
     assert names(informer) == ["a"]
+
+
+class Reports(NoInformerMetrics):
+    """Writes down what the informer tells."""
+
+    def __init__(self) -> None:
+        self.told: list[str] = []
+
+    def listed(self, items: int, seconds: float) -> None:
+        self.told.append(f"listed {items} in {seconds:g} s")
+
+    def watch_opened(self, initial: bool) -> None:
+        self.told.append("opened, initial" if initial else "opened")
+
+    def watch_ended(self, reason: str) -> None:
+        self.told.append(f"ended {reason}")
+
+    def event_received(self, type: str) -> None:  # noqa: A002 - Kubernetes' name
+        self.told.append(type)
+
+    def problem(self, reason: str) -> None:
+        self.told.append(f"problem: {reason}")
+
+
+async def test_g23_the_metrics_tell_every_watch_its_end_and_what_went_wrong(server: ScriptedServer) -> None:
+    server.will_watch(added("a", 3), 2.0, bookmark(9, initial_end=True), event("SHRUGGED", {}), 1.0, CLOSE)
+    server.will_watch(deleted("a", 10), 1.0, Unreachable(0, "Unreachable", "reset"))
+    server.will_watch(error(410, "Expired"))
+    reports = Reports()
+    await run_for(follow(server, watch_list=True, metrics=reports), 400)
+    assert reports.told == [
+        *("opened, initial", "ADDED", "BOOKMARK", "listed 1 in 2 s", "problem: unknown event type"),
+        *("ended closed", "opened", "DELETED", "ended cut"),
+        *("opened", "ERROR", "problem: watch expired", "ended broken"),
+        *("opened, initial", "problem: initial events late", "ended silent", "problem: watch-list idle"),
+    ]
 
 
 async def test_g23_an_outage_of_hours_ends_in_a_current_cache(server: ScriptedServer) -> None:

@@ -54,6 +54,8 @@ AWAITED: dict[type[Any], st.SearchStrategy[Event]] = {
 
 HISTORY = 60
 
+steady = settings(max_examples=60, deadline=None)
+
 
 def play(data: st.DataObject, watch_list: bool) -> list[tuple[State, Event, State, tuple[Any, ...]]]:
     state = start(watch_list)
@@ -66,11 +68,13 @@ def play(data: st.DataObject, watch_list: bool) -> list[tuple[State, Event, Stat
     return steps
 
 
+@steady
 @given(data=st.data(), watch_list=st.booleans())
 def test_every_event_that_a_state_awaits_leads_to_a_state(data: st.DataObject, watch_list: bool) -> None:
     play(data, watch_list)
 
 
+@steady
 @given(data=st.data(), watch_list=st.booleans())
 def test_g10_a_server_that_only_fails_is_asked_at_most_four_times_without_a_pause(
     data: st.DataObject, watch_list: bool
@@ -87,6 +91,7 @@ def test_g10_a_server_that_only_fails_is_asked_at_most_four_times_without_a_paus
         assert requests <= 4
 
 
+@steady
 @given(data=st.data(), watch_list=st.booleans())
 def test_the_cache_never_goes_back_in_time_unless_the_latest_state_was_asked_for(
     data: st.DataObject, watch_list: bool
@@ -103,6 +108,7 @@ def test_the_cache_never_goes_back_in_time_unless_the_latest_state_was_asked_for
                 asked_for_latest = False
 
 
+@steady
 @given(data=st.data(), watch_list=st.booleans())
 def test_g6_a_version_that_expires_straight_after_its_list_is_given_up(
     data: st.DataObject, watch_list: bool
@@ -117,6 +123,7 @@ def test_g6_a_version_that_expires_straight_after_its_list_is_given_up(
             assert after.then.rv == ("" if before.rv == before.listed else before.rv)
 
 
+@steady
 @given(data=st.data())
 def test_g11_a_refused_watch_never_costs_a_list(data: st.DataObject) -> None:
     for before, event, after, _ in play(data, False):
@@ -126,6 +133,7 @@ def test_g11_a_refused_watch_never_costs_a_list(data: st.DataObject) -> None:
             assert after.then == Connecting(before.rv, False, initial=False, listed=before.listed)
 
 
+@steady
 @given(data=st.data())
 def test_g2_a_server_without_watch_list_is_never_asked_for_it_again(data: st.DataObject) -> None:
     unsupported = False
@@ -138,7 +146,7 @@ def test_g2_a_server_without_watch_list_is_never_asked_for_it_again(data: st.Dat
         assert not (unsupported and isinstance(after, Streaming))
 
 
-@settings(max_examples=30)
+@steady
 @given(data=st.data())
 def test_the_same_state_and_event_always_give_the_same_step(data: st.DataObject) -> None:
     for before, event, after, actions in play(data, True):

@@ -9,6 +9,7 @@ from typing import Any
 
 import looptime
 import pytest
+from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
@@ -134,6 +135,7 @@ class QueueMachine(RuleBasedStateMachine):
 
 
 TestQueueMachine = QueueMachine.TestCase
+TestQueueMachine.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
 
 
 async def hammer(rng: random.Random, *, keys: int, workers: int, rounds: int) -> None:
