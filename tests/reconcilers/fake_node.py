@@ -35,14 +35,14 @@ class Plan:
 
     starts: bool = True
     waiting: tuple[str, str] | None = None
-    ends: Callable[[Pod], dict[str, Any]] | None = None
+    ends: Callable[[], dict[str, Any]] | None = None
     hands_in: bool = False
 
 
-def terminated(**state: Any) -> Callable[[Pod], dict[str, Any]]:
+def terminated(**state: Any) -> Callable[[], dict[str, Any]]:
     """The container ended like this."""
     phase = "Succeeded" if state.get("exitCode") == 0 else "Failed"
-    return lambda _: {
+    return lambda: {
         "phase": phase,
         "containerStatuses": [
             _container({"terminated": {"startedAt": _now(), "finishedAt": _now(), **state}})
@@ -60,7 +60,7 @@ SUCCEEDS = Plan(hands_in=True, ends=terminated(exitCode=0, reason="Completed"))
 RUNS = Plan()
 PENDS = Plan(starts=False)
 EVICTED = Plan(
-    ends=lambda _: {"phase": "Failed", "reason": "Evicted", "message": "The node was low on memory."}
+    ends=lambda: {"phase": "Failed", "reason": "Evicted", "message": "The node was low on memory."}
 )
 OOM_KILLED = Plan(ends=terminated(exitCode=137, reason="OOMKilled"))
 ENDS_WITHOUT_RESULT = Plan(ends=terminated(exitCode=0, reason="Completed"))
@@ -145,7 +145,7 @@ class InstantNode:
                 await self.hand_in(claim, pod)
             except Refused as refused:
                 self.refusals.append(f"{pod.metadata.name}: {refused.reason}")
-        await self.say(pod, plan.ends(pod))
+        await self.say(pod, plan.ends())
 
     async def hand_in(self, claim: Assignment, pod: Pod) -> str:
         summary = self.summaries.get(claim.job_name) or a_summary()
