@@ -2,32 +2,32 @@
 
 from __future__ import annotations
 
-import gzip
-import json
-from base64 import b64decode
+import secrets
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from e2e.suite.conftest import ROOT, Kubectl
+from e2e.suite.installing import ROOT
+from e2e.suite.jobs import result_of
+from e2e.suite.kubectl import Kubectl
 from examples.checks import check
 
 EXAMPLES = sorted((ROOT / "examples").glob("*.yaml"))
 
 
-def result_of(kubectl: Kubectl, job: str) -> Any:
-    """The result document of a job that is Completed."""
-    location = kubectl.json("get", "qjob", job)["status"]["results"]["location"]
-    stored = kubectl.json("get", "configmap", location)
-    if "results.json" in stored.get("data", {}):
-        return json.loads(stored["data"]["results.json"])
-    return json.loads(gzip.decompress(b64decode(stored["binaryData"]["results.json.gz"])))
+@pytest.fixture(scope="module")
+def examples(installed: Kubectl, cluster: Kubectl) -> Iterator[Kubectl]:
+    """A namespace to which all examples were applied at once."""
+    name = f"examples-{secrets.token_hex(4)}"
+    cluster("create", "namespace", name)
+    cluster("-n", name, "apply", "-f", str(ROOT / "examples"))
+    yield cluster.within(name)
+    cluster("delete", "namespace", name, "--wait=false")
 
 
 @pytest.mark.parametrize("manifest", EXAMPLES, ids=[path.stem for path in EXAMPLES])
-def test_example(kubectl: Kubectl, manifest: Path) -> None:
-    kubectl("apply", "-f", str(manifest))
-    job = kubectl.json("get", "qjob")["items"][0]["metadata"]["name"]
-    kubectl("wait", f"qjob/{job}", "--for=condition=Complete", "--timeout=180s", timeout=200)
-    check(manifest.stem, result_of(kubectl, job))
+def test_example(examples: Kubectl, manifest: Path) -> None:
+    examples("wait", "-f", str(manifest), "--for=condition=Complete", "--timeout=180s", timeout=200)
+    job = examples.json("get", "-f", str(manifest))["metadata"]["name"]
+    check(manifest.stem, result_of(examples, job))
