@@ -53,12 +53,19 @@ def _read_3(text: str) -> QuantumCircuit:
     except QiskitError as error:
         raise _error(_PLACE_3.match(error.message), error.message) from None
     except QASM3ParsingError as error:
-        said = printed.getvalue() or str(error)
+        said = printed.getvalue() or _unexpected(error)
         raise _error(_PLACE_ANTLR.search(said), said) from None
     except RecursionError:
         raise CircuitError(
             ExecutorReason.CIRCUIT_INVALID, "the program is nested too deeply to be read"
         ) from None
+
+
+def _unexpected(error: Exception) -> str:
+    """What the parser stumbled over where it did not say so itself, in the form in which it says such things."""
+    cause = error.__cause__.args[0] if error.__cause__ and error.__cause__.args else None
+    token = getattr(cause, "offendingToken", None)
+    return str(error) if token is None else f"line {token.line}:{token.column} unexpected {token.text}"
 
 
 def _error(place: re.Match[str] | None, text: str) -> CircuitError:

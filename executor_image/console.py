@@ -26,13 +26,14 @@ class UserOutput:
         """Print a chunk; to be used as `on_output`."""
         if self._left <= 0:
             return
-        _write(self._descriptor, chunk[: self._left])
+        self.write(chunk[: self._left])
         self._left -= len(chunk)
         if self._left <= 0:
-            _write(
-                self._descriptor,
-                b"\n[what the code prints beyond %d KiB is not shown]\n" % (OUTPUT_LIMIT >> 10),
-            )
+            self.write(b"\n[what the code prints beyond %d KiB is not shown]\n" % (OUTPUT_LIMIT >> 10))
+
+    def write(self, content: bytes) -> None:
+        """Write to the pod's log."""
+        _write(self._descriptor, content)
 
 
 def print_document(document: dict[str, Any], encoded: bytes, descriptor: int = 1) -> str:

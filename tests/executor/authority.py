@@ -1,14 +1,18 @@
 """A certificate authority and a server certificate for one test session."""
 
+from __future__ import annotations
+
 import datetime
-import ipaddress
 import ssl
 from dataclasses import dataclass
+from pathlib import Path
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+
+Key = ec.EllipticCurvePrivateKey
 
 SERVER_NAME = "qiskit-operator-gateway"
 
@@ -21,13 +25,15 @@ class Authority:
     context: ssl.SSLContext
 
 
-def make_authority(folder, server_name):
+def make_authority(folder: Path, server_name: str) -> Authority:
+    """Make a CA and a certificate for `server_name`, with its files in `folder`."""
     now = datetime.datetime.now(datetime.UTC)
 
-    def certificate(name, key, issuer_name, issuer_key, *, is_ca):
+    def certificate(
+        name: str, key: Key, issuer_name: str, issuer_key: Key, *, is_ca: bool
+    ) -> x509.Certificate:
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
         issuer = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, issuer_name)])
-        names = [x509.DNSName(name), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
         builder = (
             x509.CertificateBuilder()
             .subject_name(subject)
@@ -57,7 +63,7 @@ def make_authority(folder, server_name):
             )
         )
         if not is_ca:
-            builder = builder.add_extension(x509.SubjectAlternativeName(names[:1]), critical=False)
+            builder = builder.add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
         return builder.sign(issuer_key, hashes.SHA256())
 
     ca_key, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())

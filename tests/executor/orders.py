@@ -1,8 +1,12 @@
 """Work orders for the tests."""
 
-import hashlib
+from __future__ import annotations
 
-from messages.circuit import Source
+import hashlib
+from collections.abc import Sequence
+from typing import Any
+
+from messages.circuit import Format, Source
 from messages.work import Execution, Limits, Output, WorkOrder
 
 SECONDS = 60.0
@@ -18,16 +22,16 @@ qc.measure_all()
 
 
 def an_order(
-    code=BELL,
+    code: str | bytes = BELL,
     *,
-    parameters=(),
-    entrypoint=None,
-    language=None,
-    memory=1 << 30,
-    output=None,
-    seconds=SECONDS,
-    **execution,
-):
+    parameters: Sequence[dict[str, float]] = (),
+    entrypoint: str | None = None,
+    language: Format | None = None,
+    memory: int | None = 1 << 30,
+    output: Output | None = None,
+    seconds: float = SECONDS,
+    **execution: Any,
+) -> WorkOrder:
     """A work order for `code`; `execution` takes the fields of messages.work.Execution."""
     content = code if isinstance(code, bytes) else code.encode()
     source = Source(

@@ -4,13 +4,18 @@ import asyncio
 import contextlib
 import os
 import sys
+from asyncio.subprocess import Process
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import msgspec
 
 from messages.failure import Failure
+from messages.work import WorkOrder
 from tests.executor.authority import SERVER_NAME
+from tests.executor.gateway_stub import GatewayStub
 from tests.executor.orders import SECONDS
 
 ROOT = Path(__file__).parent.parent.parent
@@ -29,26 +34,53 @@ class Ended:
 class Executor:
     """One executor process."""
 
-    def __init__(self, process, termination_log):
+    def __init__(self, process: Process, termination_log: Path) -> None:
         self.process = process
         self._termination_log = termination_log
+        self._seen = b""
 
     @property
-    def pid(self):
+    def pid(self) -> int:
         return self.process.pid
 
-    async def ended(self):
+    async def line(self) -> bytes:
+        """The next line of what the executor itself logs."""
+        assert self.process.stderr is not None
+        return await self.process.stderr.readline()
+
+    async def printed(self, text: str) -> None:
+        """Wait until the code has printed `text`."""
+        assert self.process.stdout is not None
+        async with asyncio.timeout(SECONDS):
+            while text.encode() not in self._seen:
+                self._seen += await self.process.stdout.readline()
+
+    async def ended(self) -> Ended:
+        """Wait for the end."""
         async with asyncio.timeout(SECONDS):
             stdout, stderr = await self.process.communicate()
+        assert self.process.returncode is not None
         text = self._termination_log.read_bytes()
         assert len(text) <= 4096
         failure = msgspec.json.decode(text, type=Failure) if text else None
-        return Ended(
-            self.process.returncode, failure, stdout.decode(errors="replace"), stderr.decode(errors="replace")
-        )
+        shown = (self._seen + stdout).decode(errors="replace"), stderr.decode(errors="replace")
+        return Ended(self.process.returncode, failure, *shown)
 
 
-async def start_executor(stack, gateway, folder, order, changed):
+class Start(Protocol):
+    """What the fixture `start` gives: environment variables by name, `None` to leave one out."""
+
+    async def __call__(self, order: WorkOrder | None, **changed: str | None) -> Executor: ...
+
+
+async def start_executor(
+    stack: contextlib.AsyncExitStack,
+    gateway: GatewayStub,
+    folder: Path,
+    order: WorkOrder | None,
+    changed: Mapping[str, str | None],
+) -> Executor:
+    """Start an executor for `gateway` with its files in `folder`; it is killed with `stack`."""
     if order is not None:
         gateway.order = order
     (folder / "work").mkdir(exist_ok=True)
@@ -81,7 +113,7 @@ async def start_executor(stack, gateway, folder, order, changed):
     return Executor(process, folder / "termination-log")
 
 
-async def _stop(process):
+async def _stop(process: Process) -> None:
     if process.returncode is None:
         with contextlib.suppress(ProcessLookupError):
             process.kill()
