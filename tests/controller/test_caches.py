@@ -9,10 +9,11 @@ import msgspec
 import pytest
 
 from api.views import QiskitBackend, QiskitJob
-from controller.caches import CODE_KEPT, LAST_APPLIED, follow, slim_backend, slim_job
+from controller.caches import LAST_APPLIED, follow, slim_backend, slim_job
 from controller.metrics import Metrics
 from informers import Informer, MultiNamespaceInformer
 from kube import Client
+from reconcilers.job.indexes import KEPT_CODE
 
 CODE = "qc = QuantumCircuit(1)"
 
@@ -31,7 +32,7 @@ def test_short_code_is_kept_until_the_job_has_been_validated() -> None:
     assert slim_job(validated).spec.circuit.code is None
 
 
-@pytest.mark.parametrize(("length", "kept"), [(CODE_KEPT, True), (CODE_KEPT + 1, False)])
+@pytest.mark.parametrize(("length", "kept"), [(KEPT_CODE, True), (KEPT_CODE + 1, False)])
 def test_long_code_is_not_kept(length: int, kept: bool) -> None:
     assert (slim_job(job("x" * length)).spec.circuit.code is not None) is kept
 
@@ -46,7 +47,7 @@ def test_kubectls_second_copy_of_the_object_is_not_kept() -> None:
 
 def test_slimming_is_idempotent_and_keeps_what_identifies_the_object() -> None:
     fat = job(
-        "x" * (CODE_KEPT + 1), metadata={"annotations": {LAST_APPLIED: "x"}}, status={"phase": "Running"}
+        "x" * (KEPT_CODE + 1), metadata={"annotations": {LAST_APPLIED: "x"}}, status={"phase": "Running"}
     )
     slim = slim_job(fat)
     assert slim_job(slim) == slim
