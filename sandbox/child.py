@@ -64,6 +64,8 @@ def live(
             os._exit(EXIT_SANDBOX_UNAVAILABLE)
         write_frame(_FRAMES, encode(Entered(layers)))
         code = _run(entry, payload)
+    except MemoryError:  # so little was granted that not even the greeting found room
+        code = EXIT_OUT_OF_MEMORY
     except BaseException:  # noqa: BLE001 - nothing may unwind into the zygote's frames
         traceback.print_exc()
     finally:

@@ -36,6 +36,7 @@ _CLONE_NAMESPACES = 0x7E020000
 _FCNTL_COMMANDS = (0, 1, 2, 3, 4, 5, 6, 7, 36, 37, 38, 1030, 1032)  # dup, flags, locks, pipe size
 _IOCTL_REQUESTS = (0x5401, 0x5413, 0x541B, 0x5421, 0x5450, 0x5451)  # is it a terminal, size, FIO*
 _PRCTL_OPTIONS = (3, 15, 16, 0x53564D41)  # GET_DUMPABLE, SET_NAME, GET_NAME, naming a mapping
+_SOL_SOCKET, _SOCKET_OPTIONS = 1, (3, 4, 38, 39)  # type, error, protocol, domain: none tells of the peer
 _AF_UNIX, _STREAM, _SEQUENCED, _TYPE_MASK = 1, 1, 5, 0xF
 
 
@@ -46,6 +47,7 @@ def conditions(pid: int) -> dict[str, tuple[Where, ...]]:
         "kill": (Where(0, (pid,)),),
         "tgkill": (Where(0, (pid,)),),
         "socketpair": (Where(0, (_AF_UNIX,)), Where(1, (_STREAM, _SEQUENCED), mask=_TYPE_MASK)),
+        "getsockopt": (Where(1, (_SOL_SOCKET,)), Where(2, _SOCKET_OPTIONS)),
         "prlimit64": (Where(0, (0, pid)), Where(2, (0,)), Where(2, (0,), high_half=True)),
         "prctl": (Where(0, _PRCTL_OPTIONS),),
         "fcntl": (Where(1, _FCNTL_COMMANDS),),

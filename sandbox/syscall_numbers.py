@@ -126,7 +126,6 @@ ALLOWED: dict[str, Numbers] = {
     "sendmsg": (46, 211),
     "recvmsg": (47, 212),
     "shutdown": (48, 210),
-    "getsockopt": (55, 209),
     "getsockname": (51, 204),
     # Who and where am I
     "getpid": (39, 172),
@@ -153,6 +152,7 @@ CONDITIONAL: dict[str, Numbers] = {
     "kill": (62, 129),
     "tgkill": (234, 131),
     "socketpair": (53, 199),
+    "getsockopt": (55, 209),
     "prlimit64": (302, 261),
     "prctl": (157, 167),
     "fcntl": (72, 25),

@@ -6,10 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.sandbox.conftest import Drive, Results
-from tests.sandbox.hostile_code import ATTEMPTS, HARMLESS, RIGHTS
-
-ORDINARY_USER = 64321
-"""A user ID that nothing else on the machine has: a signal to all of a user's processes hits nobody."""
+from tests.sandbox.hostile_code import ATTEMPTS, HARMLESS, ORDINARY_USER, RIGHTS
 
 USERS = {"as root": 0, "as an ordinary user": ORDINARY_USER} if os.getuid() == 0 else {"as this user": None}
 

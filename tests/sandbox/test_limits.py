@@ -118,6 +118,14 @@ async def test_filled_pages_made_read_only_still_count(run: Run, policy: Sandbox
     assert outcome.peak_rss_bytes < policy.memory_bytes + ADDRESS_SLACK_BYTES + (100 << 20)
 
 
+@pytest.mark.parametrize("memory", [0, 1 << 12, 1 << 16])
+async def test_too_little_memory_to_begin_with_is_told_as_such(
+    run: Run, policy: SandboxPolicy, memory: int
+) -> None:
+    hog = "kept = [bytearray(1 << 20) for _ in range(1 << 10)]"
+    assert (await run(hog, policy=replace(policy, memory_bytes=memory))).end == MemoryExceeded()
+
+
 async def test_shared_memory_counts_too(run: Run, policy: SandboxPolicy) -> None:
     grab = "kept = []\nwhile True: kept.append(mmap.mmap(-1, 16 << 20)); kept[-1][:] = bytes(16 << 20)"
     outcome = await run(grab)
