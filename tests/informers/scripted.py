@@ -16,7 +16,7 @@ from typing import Any
 from msgspec import Struct, field
 
 from informers.informer import Informer
-from kube.errors import ApiError
+from kube.errors import ApiError, Unreachable
 from kube.resources import Resource
 
 
@@ -99,6 +99,18 @@ def bookmark(rv: int, *, initial_end: bool = False) -> bytes:
 def error(code: int, reason: str, message: str = "") -> bytes:
     status = {"kind": "Status", "code": code, "reason": reason, "message": message, "metadata": {}}
     return event("ERROR", status)
+
+
+def api_error(status: int, reason: str, message: str = "", **more: Any) -> ApiError:
+    return ApiError(status, reason, message, **more)
+
+
+def expired() -> ApiError:
+    return api_error(410, "Expired")
+
+
+def refused() -> Unreachable:
+    return Unreachable(0, "Unreachable", "connection refused")
 
 
 class ScriptedServer:

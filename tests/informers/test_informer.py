@@ -38,11 +38,6 @@ from tests.informers.scripted import (
 pytestmark = pytest.mark.looptime
 
 
-@pytest.fixture
-def server() -> ScriptedServer:
-    return ScriptedServer()
-
-
 class Handler(Diary):
     """Checks on each call what else is true in that moment."""
 
