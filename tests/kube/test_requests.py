@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import msgspec
 import pytest
 
 from kube import (
     CONFIG_MAPS,
+    LEASES,
     NAMESPACES,
     PODS,
+    QISKIT_JOBS,
     SERVICE_ACCOUNTS,
     AlreadyExists,
     BadAnswer,
@@ -25,9 +26,9 @@ from kube import (
     Invalid,
     NotFound,
     PartialObject,
+    TooLarge,
     TooManyRequests,
     Unreachable,
-    load_configuration,
 )
 from tests.faults.proxy import FaultProxy
 from tests.faults.rules import Answer, Matching, Refuse, Silence
@@ -100,6 +101,54 @@ async def test_each_refusal_has_its_own_class(client: Client, namespace: str) ->
     await client.delete(CONFIG_MAPS, "one", namespace, uid=created["metadata"]["uid"])
     with pytest.raises(Forbidden, match="being terminated"):
         await _into_terminating(client)
+
+
+async def test_what_etcd_finds_too_large_is_no_failure_of_the_server(client: Client, namespace: str) -> None:
+    for size in (1_700_000, 4_000_000):
+        lease = {"metadata": {"name": "big"}, "spec": {"holderIdentity": "x" * size}}
+        with pytest.raises(TooLarge):
+            await client.create(LEASES, lease, namespace)
+
+
+@pytest.mark.usefixtures("crds")
+async def test_a_custom_resource_takes_every_kind_of_patch(client: Client, namespace: str) -> None:
+    """Clients that pick the content type by the resource are answered 415 here."""
+    job = {
+        "apiVersion": QISKIT_JOBS.api_version,
+        "kind": QISKIT_JOBS.kind,
+        "metadata": {"name": "bell"},
+        "spec": {
+            "circuit": {"source": "inline", "code": "OPENQASM 3.0;"},
+            "backend": {"type": "local_simulator"},
+        },
+    }
+    created = await client.create(QISKIT_JOBS, job, namespace)
+    merge = {"metadata": {"labels": {"a": "1", "resource": "x"}}}
+    operations = [{"op": "remove", "path": "/metadata/labels/resource"}]
+    fields = {"apiVersion": job["apiVersion"], "kind": job["kind"], "metadata": {"labels": {"b": "2"}}}
+    await client.merge_patch(QISKIT_JOBS, "bell", merge, namespace)
+    await client.json_patch(QISKIT_JOBS, "bell", operations, namespace)
+    applied = await client.apply(QISKIT_JOBS, "bell", fields, namespace, field_manager="test")
+    assert applied["metadata"]["labels"] == {"a": "1", "b": "2"}
+    version = applied["metadata"]["resourceVersion"]
+    status = {"metadata": {"resourceVersion": version}, "status": {"phase": "Scheduling"}}
+    patched = await client.merge_patch(QISKIT_JOBS, "bell", status, namespace, subresource="status")
+    assert patched["status"]["phase"] == "Scheduling"
+    assert patched["metadata"]["generation"] == created["metadata"]["generation"]
+    with pytest.raises(Conflict):
+        await client.merge_patch(QISKIT_JOBS, "bell", status, namespace, subresource="status")
+
+
+@pytest.mark.usefixtures("crds")
+async def test_a_watch_can_begin_with_what_is_there_of_a_custom_resource(
+    client: Client, namespace: str
+) -> None:
+    async with client.watch(
+        QISKIT_JOBS, namespace, timeout_seconds=30, send_initial_events=True, resource_version=""
+    ) as events:
+        first = msgspec.json.decode(await anext(events))
+    assert first["type"] == "BOOKMARK"
+    assert first["object"]["metadata"]["annotations"] == {"k8s.io/initial-events-end": "true"}
 
 
 async def _into_terminating(client: Client) -> None:
@@ -213,13 +262,6 @@ async def test_a_token_is_known_by_its_audience_and_its_pod(client: Client, name
 async def test_logs_of_a_pod_that_is_not_there_are_not_found(client: Client, namespace: str) -> None:
     with pytest.raises(NotFound):
         await client.pod_logs("nobody", namespace)
-
-
-async def test_a_kubeconfig_that_is_not_there_says_what_to_do(tmp_path: Path) -> None:
-    from kube import NoConfiguration
-
-    with pytest.raises(NoConfiguration, match="--kubeconfig"):
-        await load_configuration(str(tmp_path / "nothing"))
 
 
 def test_paths_are_those_of_the_api() -> None:

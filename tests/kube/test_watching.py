@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from itertools import pairwise
-from pathlib import Path
 
 import msgspec
 import pytest
-from aiohttp import web
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kube import CONFIG_MAPS, Client, Configuration, Gone, TooManyRequests, Unreachable
-from kube.credentials import token_file
+from kube import CONFIG_MAPS, Client, Gone, TooManyRequests, Unreachable
 from kube.watching import LINE_LIMIT, LineTooLong, lines
 from tests.faults.proxy import FaultProxy
 from tests.faults.rules import Answer, Cut, Inflate, Matching
@@ -98,61 +95,3 @@ async def test_a_watch_that_is_refused_says_why(
     with pytest.raises(error):
         async with proxied.watch(CONFIG_MAPS, namespace, timeout_seconds=30):
             pass
-
-
-class TokenServer:
-    """Takes one token at a time and counts what it is asked."""
-
-    def __init__(self) -> None:
-        self.accepted = "one"
-        self.refused = 0
-
-    async def answer(self, request: web.Request) -> web.StreamResponse:
-        if request.headers.get("Authorization") != f"Bearer {self.accepted}":
-            self.refused += 1
-            return web.json_response({"kind": "Status", "reason": "Unauthorized", "code": 401}, status=401)
-        if "watch" in request.query:
-            response = web.StreamResponse()
-            await response.prepare(request)
-            await response.write(b'{"type":"ADDED"}\n')
-            self.release = request
-            return response
-        return web.json_response({"ok": True})
-
-
-async def test_g47_a_token_that_was_rotated_is_read_again_and_sent_once(tmp_path: Path) -> None:
-    server = TokenServer()
-    token = tmp_path / "token"
-    token.write_text("one")
-    application = web.Application()
-    application.router.add_route("*", "/{path:.*}", server.answer)
-    runner = web.AppRunner(application)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    host, port = runner.addresses[0]
-    moments = [0.0]
-    configuration = Configuration(
-        f"http://{host}:{port}", authorization=token_file(token, clock=lambda: moments[0])
-    )
-    try:
-        async with Client(configuration, user_agent="test") as client:
-            assert await client.get(CONFIG_MAPS, "x", "y") == {"ok": True}
-            # The server takes only the new token; the one in memory is refused once, and never sent again.
-            server.accepted = "two"
-            token.write_text("two")
-            assert await client.get(CONFIG_MAPS, "x", "y") == {"ok": True}
-            assert await client.get(CONFIG_MAPS, "x", "y") == {"ok": True}
-            assert server.refused == 1
-            # The same for a watch that is opened after the change.
-            server.accepted = "three"
-            token.write_text("three")
-            async with client.watch(CONFIG_MAPS, timeout_seconds=5) as events:
-                assert [line async for line in events] == [b'{"type":"ADDED"}']
-            # Without a refusal, a file is read again after a minute.
-            token.write_text("four")
-            server.accepted = "four"
-            moments[0] += 61
-            assert await client.get(CONFIG_MAPS, "x", "y") == {"ok": True}
-            assert server.refused == 2
-    finally:
-        await runner.cleanup()

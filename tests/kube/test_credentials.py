@@ -1,0 +1,194 @@
+"""Credentials rotate without a request failing or a watch being dropped (G47)."""
+
+from __future__ import annotations
+
+import asyncio
+from math import inf
+from pathlib import Path
+
+import pytest
+from aiohttp import web
+
+from kube import CONFIG_MAPS, Client, Unauthorized
+from kube.credentials import (
+    FETCH_AGAIN,
+    TOKEN_FILE_LIFETIME,
+    Credential,
+    Rotating,
+    shortly_before,
+    token_file,
+)
+from tests.kube.servers import serving, status
+
+pytestmark = pytest.mark.looptime
+
+
+class Clock:
+    """Stands still until it is moved."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class Issuer:
+    """Gives out one token after the other, slowly; fails while it is told to."""
+
+    def __init__(self, use_for: float = inf) -> None:
+        self.use_for = use_for
+        self.asked = 0
+        self.broken = False
+
+    async def __call__(self) -> Credential:
+        self.asked += 1
+        await asyncio.sleep(1)
+        if self.broken:
+            raise Unauthorized(401, "NoCredentials", "the plugin crashed")
+        return Credential(f"Bearer {self.asked}", self.use_for)
+
+
+class Door:
+    """Takes one token at a time and counts what it turns away."""
+
+    def __init__(self, accepted: str) -> None:
+        self.accepted = accepted
+        self.refused = 0
+        self.say = asyncio.Event()
+
+    async def answer(self, request: web.Request) -> web.StreamResponse:
+        if request.headers.get("Authorization") != self.accepted:
+            self.refused += 1
+            return status(401, "Unauthorized")
+        if "watch" not in request.query:
+            return web.json_response({"ok": True})
+        response = web.StreamResponse()
+        await response.prepare(request)
+        await self.say.wait()
+        await response.write(b'{"type":"ADDED"}\n')
+        return response
+
+
+async def test_g47_a_refused_token_is_fetched_again_and_the_request_sent_once_more() -> None:
+    door, issuer = Door("Bearer 1"), Issuer()
+    async with (
+        serving(door.answer, authorization=Rotating(issuer)) as there,
+        Client(there, user_agent="test") as client,
+    ):
+        assert await client.get(CONFIG_MAPS, "x", "y") == {"ok": True}
+        door.accepted = "Bearer 2"
+        assert await client.get(CONFIG_MAPS, "x", "y") == {"ok": True}
+        assert await client.get(CONFIG_MAPS, "x", "y") == {"ok": True}
+    assert (door.refused, issuer.asked) == (1, 2)
+
+
+async def test_g47_a_token_that_is_refused_again_is_not_tried_a_third_time() -> None:
+    door, issuer = Door("none of these"), Issuer()
+    async with (
+        serving(door.answer, authorization=Rotating(issuer)) as there,
+        Client(there, user_agent="test") as client,
+    ):
+        with pytest.raises(Unauthorized):
+            await client.get(CONFIG_MAPS, "x", "y")
+        assert door.refused == 2
+        with pytest.raises(Unauthorized):
+            async with client.watch(CONFIG_MAPS, timeout_seconds=60):
+                pass
+        assert door.refused == 4
+
+
+async def test_g47_an_open_watch_lives_through_a_rotation() -> None:
+    door, issuer = Door("Bearer 1"), Issuer()
+    async with (
+        serving(door.answer, authorization=Rotating(issuer)) as there,
+        Client(there, user_agent="test") as client,
+        client.watch(CONFIG_MAPS, timeout_seconds=60) as old,
+    ):
+        door.accepted = "Bearer 2"
+        assert await client.get(CONFIG_MAPS, "x", "y") == {"ok": True}
+        async with client.watch(CONFIG_MAPS, timeout_seconds=60) as new:
+            door.say.set()
+            assert [line async for line in new] == [b'{"type":"ADDED"}']
+        assert [line async for line in old] == [b'{"type":"ADDED"}']
+    assert door.refused == 1
+
+
+async def test_g47_many_that_are_refused_at_once_fetch_one_token() -> None:
+    door, issuer = Door("Bearer 2"), Issuer()
+    async with (
+        serving(door.answer, authorization=Rotating(issuer)) as there,
+        Client(there, user_agent="test") as client,
+        asyncio.TaskGroup() as tasks,
+    ):
+        for _ in range(20):
+            tasks.create_task(client.get(CONFIG_MAPS, "x", "y"))
+    assert issuer.asked == 2
+
+
+async def test_g47_a_token_is_renewed_before_it_expires() -> None:
+    clock, issuer = Clock(), Issuer(use_for=shortly_before(600))
+    authorization = Rotating(issuer, clock=clock)
+    assert await authorization(None) == "Bearer 1"
+    clock.now = 539
+    assert await authorization(None) == "Bearer 1"
+    clock.now = 541
+    assert await authorization(None) == "Bearer 2"
+
+
+@pytest.mark.parametrize(
+    ("expiry", "use_for"), [(3600, 3540), (100, 80), (10, 8), (1, FETCH_AGAIN), (-30, FETCH_AGAIN)]
+)
+def test_a_short_life_or_a_wrong_clock_does_not_fetch_at_every_request(expiry: float, use_for: float) -> None:
+    assert shortly_before(expiry) == use_for
+
+
+async def test_g47_a_renewal_that_fails_leaves_what_we_have_in_use() -> None:
+    clock, issuer = Clock(), Issuer(use_for=100)
+    authorization = Rotating(issuer, clock=clock)
+    assert await authorization(None) == "Bearer 1"
+    issuer.broken = True
+    clock.now = 101
+    assert await authorization(None) == "Bearer 1"
+    assert await authorization(None) == "Bearer 1"
+    assert issuer.asked == 2
+    # Refused as well, it is of no use to anybody.
+    with pytest.raises(Unauthorized, match="the plugin crashed"):
+        await authorization("Bearer 1")
+    issuer.broken = False
+    assert await authorization("Bearer 1") == "Bearer 4"
+
+
+async def test_g47_a_token_file_is_read_again_after_a_minute_or_a_refusal(tmp_path: Path) -> None:
+    clock, token = Clock(), tmp_path / "token"
+    token.write_text("one\n")
+    authorization = token_file(token, clock)
+    assert await authorization(None) == "Bearer one"
+    token.write_text("two")
+    assert await authorization(None) == "Bearer one"
+    assert await authorization("Bearer one") == "Bearer two"
+    token.write_text("three")
+    clock.now += TOKEN_FILE_LIFETIME
+    assert await authorization(None) == "Bearer three"
+
+
+async def test_g47_a_token_file_that_is_being_replaced_is_no_failure(tmp_path: Path) -> None:
+    clock, token = Clock(), tmp_path / "token"
+    token.write_text("one")
+    authorization = token_file(token, clock)
+    assert await authorization(None) == "Bearer one"
+    for content in (None, ""):
+        token.unlink() if content is None else token.write_text(content)
+        clock.now += TOKEN_FILE_LIFETIME
+        assert await authorization(None) == "Bearer one"
+
+
+async def test_a_pod_without_a_token_is_told_so(tmp_path: Path) -> None:
+    door = Door("Bearer one")
+    async with (
+        serving(door.answer, authorization=token_file(tmp_path / "token")) as there,
+        Client(there, user_agent="test") as client,
+    ):
+        with pytest.raises(Unauthorized, match="cannot read the token"):
+            await client.get(CONFIG_MAPS, "x", "y")
+    assert door.refused == 0
