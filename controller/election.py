@@ -37,7 +37,8 @@ log = structlog.get_logger("election")
 T = TypeVar("T")
 
 ABORT_SHARE = 0.2
-"""Last share of the time between renew deadline and expiry; work that reaches it is aborted."""
+"""Last share of the time between renew deadline and expiry; work that reaches it is aborted. With the usual
+timings that is a second before the expiry, and safe for clocks whose speeds differ by up to 7 %."""
 
 RELEASE_ATTEMPTS = 3
 """A release may meet a renewal of our own that was under way; more than twice it is somebody else's write."""

@@ -130,9 +130,6 @@ class Settings(BaseSettings):
     default_max_execution_time: Seconds = Field(
         3600.0, description="Wall time of an attempt whose job sets no maxExecutionTime."
     )
-    default_pool_size: int = Field(
-        0, ge=0, le=1000, description="Warm executors for jobs that name no backend, in each of --namespaces."
-    )
     max_executors: int = Field(
         0,
         ge=0,
@@ -192,10 +189,5 @@ class Settings(BaseSettings):
             raise ValueError(
                 "--gateway-advertise-host is missing: executors cannot be told the wildcard address "
                 f"{self.gateway_listen_address}. Set it to the gateway's Service's address, or this pod's"
-            )
-        if self.default_pool_size and not self.namespaces:
-            raise ValueError(
-                "--default-pool-size needs --namespaces: warm executors are kept in the namespaces that are "
-                "named. Name them, or create a QiskitBackend with a warmPool where one is wanted"
             )
         return self

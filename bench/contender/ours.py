@@ -9,9 +9,8 @@ from bench.contender.harness import Journal, run
 from bench.sample import DONE_PATCH, SAMPLES, SELECTOR, Sample, child
 from controller.garbage import GarbagePolicy
 from controller.metrics import InformerAdapter, Metrics, QueueAdapter
-from controller.routes import Route, own_key
 from controller.runner import Runner
-from informers import Informer, Key, OwnWrites, WorkQueue
+from informers import PRIORITY_INITIAL, Informer, Key, OwnWrites, Tombstone, WorkQueue, key_of, last_state
 from kube import CONFIG_MAPS, AlreadyExists, Client, PartialObject, load_configuration
 from reconcilers.result import DONE, Result
 
@@ -61,7 +60,7 @@ async def work(options: argparse.Namespace, journal: Journal) -> None:
         queue_metrics = QueueAdapter(metrics, "sample")
         queue = WorkQueue[Key](metrics=queue_metrics)
         runner = Runner("sample", queue, reconcile, metrics=metrics, workers=options.workers)
-        samples.add_handler(Route(queue.add, own_key, _changed))
+        samples.add_handler(Changes(queue))
         async with asyncio.TaskGroup() as group:
             group.create_task(children.run())
             group.create_task(samples.run())
@@ -71,8 +70,21 @@ async def work(options: argparse.Namespace, journal: Journal) -> None:
             group.create_task(runner.run())
 
 
-def _changed(old: Sample, new: Sample) -> bool:
-    return old.metadata.generation != new.metadata.generation
+class Changes:
+    """Queues a sample when it comes, changes or goes; its own status is no news."""
+
+    def __init__(self, queue: WorkQueue[Key]) -> None:
+        self._queue = queue
+
+    def on_add(self, obj: Sample, initial: bool) -> None:
+        self._queue.add(key_of(obj), PRIORITY_INITIAL if initial else 0)
+
+    def on_update(self, old: Sample, new: Sample) -> None:
+        if old.metadata.generation != new.metadata.generation:
+            self._queue.add(key_of(new))
+
+    def on_delete(self, last: Sample | Tombstone[Sample]) -> None:
+        self._queue.add(key_of(last_state(last)))
 
 
 if __name__ == "__main__":

@@ -29,7 +29,7 @@ processes = st.lists(
     st.fixed_dictionaries(
         {
             "faults": faults,
-            "rate": st.floats(0.85, 1.15),
+            "rate": st.floats(0.97, 1.03),
             "winds_down": st.sampled_from([0.0, 0.5, 2.0, 30.0]),
         }
     ),

@@ -12,14 +12,14 @@ from typing import Any
 import aiohttp
 import pytest
 
+from api.views import QiskitJob
 from controller.health import Heartbeat
 from controller.lease import Lease
 from controller.metrics import QueueAdapter
 from controller.process import NAME, Process, Surroundings
-from controller.routes import Route, job_changed, own_key
 from controller.settings import Settings
 from controller.term import Controller
-from informers import Key, WorkQueue
+from informers import Key, Tombstone, WorkQueue, key_of, last_state
 from kube import CONFIG_MAPS, LEASES, QISKIT_JOBS, AlreadyExists, Client
 from reconcilers.result import DONE, Result
 
@@ -42,6 +42,22 @@ async def until(true: Callable[[], bool], what: str, seconds: float = 60.0) -> N
                 await asyncio.sleep(0.02)
     except TimeoutError:
         raise AssertionError(f"not within {seconds} s: {what}") from None
+
+
+class Changes:
+    """Queues every job that changes."""
+
+    def __init__(self, queue: WorkQueue[Key]) -> None:
+        self.queue = queue
+
+    def on_add(self, obj: QiskitJob, initial: bool) -> None:
+        self.queue.add(key_of(obj))
+
+    def on_update(self, old: QiskitJob, new: QiskitJob) -> None:
+        self.queue.add(key_of(new))
+
+    def on_delete(self, last: QiskitJob | Tombstone[QiskitJob]) -> None:
+        self.queue.add(key_of(last_state(last)))
 
 
 class Marker:
@@ -75,7 +91,7 @@ class Marker:
                 WorkQueue[Key](metrics=metrics),
                 metrics,
                 reconcile,
-                lambda queue: [around.caches.jobs.add_handler(Route(queue.add, own_key, job_changed))],
+                lambda queue: [around.caches.jobs.add_handler(Changes(queue))],
             )
         ]
 

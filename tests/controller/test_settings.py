@@ -114,11 +114,6 @@ def test_executors_cannot_be_told_a_wildcard() -> None:
     assert read_settings(["--gateway-listen-address", "127.0.0.1"]).advertised_host == "127.0.0.1"
 
 
-def test_a_default_pool_needs_namespaces_to_be_in() -> None:
-    assert "--default-pool-size needs --namespaces" in complaint("--default-pool-size", "2")
-    assert read("--default-pool-size", "2", "--namespaces", "lab").default_pool_size == 2
-
-
 def test_help_names_every_setting(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as caught:
         read_settings(["--help"])
