@@ -2,16 +2,16 @@
 
 import pytest
 
+from circuits import BuiltCircuit
 from messages.failure import ExecutorReason as Reason
+from tests.circuits.conftest import Python, Refused
 
-CIRCUIT = "QuantumCircuit({0}, {0}); {1}.measure(0, 0)"
 
-
-def bind(name, width):
+def bind(name: str, width: int) -> str:
     return f"{name} = QuantumCircuit({width}, {width}); {name}.measure(0, 0)\n"
 
 
-def widths(built):
+def widths(built: list[BuiltCircuit]) -> list[int]:
     return [one.circuit.num_qubits for one in built]
 
 
@@ -27,15 +27,17 @@ def widths(built):
     ],
     ids=["qc", "circuit", "the last", "the last binding", "not in functions", "in a block"],
 )
-def test_without_an_entry_point_the_usual_names_come_first_then_the_last_bound(python, program, width):
+def test_without_an_entry_point_the_usual_names_come_first_then_the_last_bound(
+    python: Python, program: str, width: int
+) -> None:
     assert widths(python(program)) == [width]
 
 
-def test_an_entry_point_names_a_variable(python):
+def test_an_entry_point_names_a_variable(python: Python) -> None:
     assert widths(python(bind("qc", 1) + bind("other", 2), "other")) == [2]
 
 
-def test_a_list_is_several_circuits_in_its_order(python):
+def test_a_list_is_several_circuits_in_its_order(python: Python) -> None:
     built = python(
         """
         def one(n, name=None):
@@ -49,7 +51,7 @@ def test_a_list_is_several_circuits_in_its_order(python):
     assert [one.name for one in built] == ["circuits[0]", "bell", "circuits[2]"]
 
 
-def test_a_function_is_called_with_the_parameters_that_it_takes(python):
+def test_a_function_is_called_with_the_parameters_that_it_takes(python: Python) -> None:
     built = python(
         """
         def build(n, label="", *, turns: float = 1.0):
@@ -69,19 +71,19 @@ def test_a_function_is_called_with_the_parameters_that_it_takes(python):
     assert built[1].name == "build"
 
 
-def test_a_function_called_circuit_is_an_entry_point(python):
+def test_a_function_called_circuit_is_an_entry_point(python: Python) -> None:
     built = python("def circuit():\n  qc = QuantumCircuit(2, 2)\n  qc.measure(0, 0)\n  return qc")
     assert widths(built) == [2]
 
 
-def test_a_function_that_lacks_a_value_says_which(refused):
+def test_a_function_that_lacks_a_value_says_which(refused: Refused) -> None:
     error = refused("def build(n, m, k=1): pass", "build", [{"n": 1}])
     assert error.reason is Reason.CIRCUIT_INVALID
     assert "build needs a value for m" in error.message
     assert "parameters of the function: n, m, k" in error.message
 
 
-def test_an_error_inside_a_function_entry_point_has_its_line(refused):
+def test_an_error_inside_a_function_entry_point_has_its_line(refused: Refused) -> None:
     error = refused("def build():\n    return 1 / 0", "build")
     assert (error.reason, error.line) == (Reason.USER_CODE_ERROR, 3)
 
@@ -106,13 +108,15 @@ def test_an_error_inside_a_function_entry_point_has_its_line(refused):
         ("def f(): return []", "f", "function f returned an empty list"),
     ],
 )
-def test_no_circuit_says_what_there_is_instead(refused, program, entrypoint, said):
+def test_no_circuit_says_what_there_is_instead(
+    refused: Refused, program: str, entrypoint: str | None, said: str
+) -> None:
     error = refused(program, entrypoint)
     assert error.reason is Reason.NO_CIRCUIT
     assert said in error.message.replace("QuantumCircuit (type), ", "").replace("Parameter (type), ", "")
 
 
-def test_a_circuit_without_a_measurement_is_refused_with_the_remedy(refused):
+def test_a_circuit_without_a_measurement_is_refused_with_the_remedy(refused: Refused) -> None:
     error = refused("qc = QuantumCircuit(1)\nqc.h(0)")
     assert error.reason is Reason.NO_MEASUREMENT
     assert "add measure_all()" in error.message
@@ -135,5 +139,5 @@ def test_a_circuit_without_a_measurement_is_refused_with_the_remedy(refused):
     ],
     ids=["in a branch", "in a composite"],
 )
-def test_a_measurement_counts_wherever_it_is(python, program):
+def test_a_measurement_counts_wherever_it_is(python: Python, program: str) -> None:
     assert widths(python(program)) == [1]

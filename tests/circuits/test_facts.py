@@ -16,7 +16,7 @@ from circuits import choose_method, count_gates, describe, is_clifford, memory_b
 ANGLES = [0.0, math.pi / 2, math.pi, -math.pi / 2, 2 * math.pi, math.pi / 4, 0.3]
 
 
-def a_bell():
+def a_bell() -> QuantumCircuit:
     qc = QuantumCircuit(2)
     qc.h(0)
     qc.cx(0, 1)
@@ -24,7 +24,7 @@ def a_bell():
     return qc
 
 
-def test_a_bell_pair():
+def test_a_bell_pair() -> None:
     facts = describe(a_bell(), name="bell")
     assert (facts.name, facts.qubits, facts.clbits, facts.depth) == ("bell", 2, 2, 3)
     assert (facts.gates, facts.gate_types) == (2, {"h": 1, "cx": 1})
@@ -32,7 +32,7 @@ def test_a_bell_pair():
     assert facts.hash.startswith("sha256:")
 
 
-def test_loops_count_their_rounds_and_branches_count_once():
+def test_loops_count_their_rounds_and_branches_count_once() -> None:
     qc = QuantumCircuit(2, 2)
     with qc.for_loop(range(5)):
         qc.x(0)
@@ -51,7 +51,7 @@ def test_loops_count_their_rounds_and_branches_count_once():
     assert dict(count_gates(qc)) == {"x": 5, "h": 15, "y": 1, "z": 1, "s": 1}
 
 
-def test_endless_loops_are_counted_without_running_them():
+def test_endless_loops_are_counted_without_running_them() -> None:
     qc = QuantumCircuit(1, 1)
     with qc.for_loop(range(10**9)), qc.for_loop(range(10**9)):
         qc.x(0)
@@ -59,7 +59,7 @@ def test_endless_loops_are_counted_without_running_them():
     assert describe(qc).gates == (1 << 53) - 1
 
 
-def test_a_composite_is_one_gate_whatever_its_number():
+def test_a_composite_is_one_gate_whatever_its_number() -> None:
     inner = QuantumCircuit(1)
     inner.h(0)
     qc = QuantumCircuit(1)
@@ -79,19 +79,19 @@ def test_a_composite_is_one_gate_whatever_its_number():
         ("extended_stabilizer", 40, None),
     ],
 )
-def test_memory_goes_by_method(method, qubits, memory):
+def test_memory_goes_by_method(method: str, qubits: int, memory: int | None) -> None:
     assert memory_bytes(method, qubits) == memory
 
 
-def test_a_stabilizer_of_a_thousand_qubits_is_small():
-    assert memory_bytes("stabilizer", 1000) < 1 << 20
+def test_a_stabilizer_of_a_thousand_qubits_is_small() -> None:
+    assert (memory_bytes("stabilizer", 1000) or 0) in range(1, 1 << 20)
 
 
-def test_a_requested_method_is_kept():
+def test_a_requested_method_is_kept() -> None:
     assert choose_method(a_bell(), "matrix_product_state", noise=True) == "matrix_product_state"
 
 
-def test_with_noise_a_density_matrix_is_taken_while_it_is_cheaper_than_the_shots():
+def test_with_noise_a_density_matrix_is_taken_while_it_is_cheaper_than_the_shots() -> None:
     assert choose_method(a_bell(), noise=True, shots=1024) == "density_matrix"
     assert choose_method(a_bell(), noise=True, shots=4) == "statevector"
     midway = a_bell()
@@ -100,7 +100,7 @@ def test_with_noise_a_density_matrix_is_taken_while_it_is_cheaper_than_the_shots
 
 
 @st.composite
-def circuits(draw):
+def circuits(draw: st.DrawFn) -> QuantumCircuit:
     qc = QuantumCircuit(3)
     plain = ["h", "s", "sdg", "x", "y", "z", "sx", "sxdg", "id", "t"]
     turned = ["rx", "ry", "rz", "p"]
@@ -122,7 +122,7 @@ def circuits(draw):
 
 @settings(max_examples=150, deadline=None)
 @given(circuits())
-def test_what_is_called_clifford_is_clifford(circuit):
+def test_what_is_called_clifford_is_clifford(circuit: QuantumCircuit) -> None:
     if is_clifford(circuit):
         try:
             Clifford(circuit)
@@ -132,7 +132,7 @@ def test_what_is_called_clifford_is_clifford(circuit):
 
 @settings(max_examples=60, deadline=None)
 @given(circuits())
-def test_where_aer_takes_the_stabilizer_so_does_this(circuit):
+def test_where_aer_takes_the_stabilizer_so_does_this(circuit: QuantumCircuit) -> None:
     circuit.measure_all()
     result = AerSimulator().run(circuit.decompose(["iswap", "dcx", "ch"]), shots=1, seed_simulator=1).result()
     if result.results[0].metadata["method"] == "stabilizer":
@@ -141,14 +141,14 @@ def test_where_aer_takes_the_stabilizer_so_does_this(circuit):
 
 @given(st.integers(0, 1000))
 @settings(max_examples=20, deadline=None)
-def test_random_clifford_circuits_are_told(seed):
+def test_random_clifford_circuits_are_told(seed: int) -> None:
     circuit = random_clifford_circuit(4, 20, seed=seed)
     assert is_clifford(circuit)
     circuit.t(0)
     assert not is_clifford(circuit)
 
 
-def test_qubits_that_cannot_be_seen_take_no_memory():
+def test_qubits_that_cannot_be_seen_take_no_memory() -> None:
     qc = QuantumCircuit(40, 40)
     qc.h(20)
     qc.t(20)
@@ -168,7 +168,7 @@ def test_qubits_that_cannot_be_seen_take_no_memory():
 
 @settings(max_examples=60, deadline=None)
 @given(st.integers(0, 100_000), st.integers(1, 6))
-def test_aer_keeps_no_qubit_that_is_not_counted(seed, measured):
+def test_aer_keeps_no_qubit_that_is_not_counted(seed: int, measured: int) -> None:
     circuit = random_circuit(6, 2, max_operands=2, seed=seed)
     circuit.add_register(ClassicalRegister(6))
     circuit.measure(range(measured), range(measured))

@@ -1,8 +1,12 @@
 """The hash of a circuit: equal for equal circuits in any process, different for different ones."""
 
+from __future__ import annotations
+
 import subprocess
 import sys
 import textwrap
+from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pytest
@@ -54,13 +58,13 @@ def elaborate():
 """
 
 
-def elaborate():
-    names = {}
+def elaborate() -> QuantumCircuit:
+    names: dict[str, Any] = {}
     exec(ELABORATE, names)
     return names["elaborate"]()
 
 
-def test_another_process_that_has_built_other_circuits_first_gives_the_same_hash():
+def test_another_process_that_has_built_other_circuits_first_gives_the_same_hash() -> None:
     program = ELABORATE + textwrap.dedent("""
         from circuits import fingerprint
         other = QuantumCircuit(1, 1)
@@ -76,13 +80,20 @@ def test_another_process_that_has_built_other_circuits_first_gives_the_same_hash
     assert printed.stdout.strip() == fingerprint(elaborate())
 
 
-def test_freezing_does_not_change_it():
+def test_freezing_does_not_change_it() -> None:
     circuit = elaborate()
     assert fingerprint(thaw(freeze([circuit]))[0]) == fingerprint(circuit)
 
 
-def variants():
-    def bell(first="h", angle=0.5, width=2, names=("c",), phase=0.0, cbits=(0, 1)):
+def variants() -> Iterator[tuple[str, QuantumCircuit]]:
+    def bell(
+        first: str = "h",
+        angle: float | Parameter = 0.5,
+        width: int = 2,
+        names: tuple[str, ...] = ("c",),
+        phase: float = 0.0,
+        cbits: tuple[int, ...] = (0, 1),
+    ) -> QuantumCircuit:
         qc = QuantumCircuit(QuantumRegister(width, "q"), global_phase=phase)
         for name in names:
             qc.add_register(ClassicalRegister(2 // len(names), name))
@@ -113,9 +124,9 @@ def variants():
         qc = bell()
         qc.append(PauliEvolutionGate(SparsePauliOp(operator), time=1.0), [0, 1])
         yield label, qc
-    for label, build in {"a Clifford": lambda c: c.h(0), "another Clifford": lambda c: c.s(0)}.items():
+    for label, gate in {"a Clifford": "h", "another Clifford": "s"}.items():
         inner = QuantumCircuit(1)
-        build(inner)
+        getattr(inner, gate)(0)
         qc = bell()
         qc.append(Clifford(inner), [0])
         yield label, qc
@@ -135,15 +146,15 @@ def variants():
         yield f"a loop over {index}", qc
 
 
-def test_whatever_a_circuit_does_differently_changes_it():
+def test_whatever_a_circuit_does_differently_changes_it() -> None:
     hashes = {label: fingerprint(circuit) for label, circuit in variants()}
     assert len(set(hashes.values())) == len(hashes), hashes
     assert hashes == {label: fingerprint(circuit) for label, circuit in variants()}
 
 
 @pytest.mark.parametrize("change", ["name", "metadata", "label", "composite", "qubit register"])
-def test_what_does_not_matter_does_not_change_it(change):
-    def build(changed):
+def test_what_does_not_matter_does_not_change_it(change: str) -> None:
+    def build(changed: bool) -> QuantumCircuit:
         inner = QuantumCircuit(1, name="mine" if changed and change == "composite" else None)
         inner.h(0)
         qc = QuantumCircuit(QuantumRegister(1, "z" if changed and change == "qubit register" else "q"))
@@ -162,7 +173,7 @@ def test_what_does_not_matter_does_not_change_it(change):
 
 @settings(max_examples=40, deadline=None)
 @given(st.integers(0, 100_000))
-def test_a_copy_and_a_frozen_copy_have_the_same_hash(seed):
+def test_a_copy_and_a_frozen_copy_have_the_same_hash(seed: int) -> None:
     circuit = random_circuit(4, 5, measure=True, conditional=True, reset=True, seed=seed)
     expected = fingerprint(circuit)
     assert expected == fingerprint(circuit.copy("another name")) == fingerprint(thaw(freeze([circuit]))[0])

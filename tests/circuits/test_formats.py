@@ -28,16 +28,16 @@ from messages.circuit import Format
         (b"# OPENQASM 2.0;\nqc = 1", Format.PYTHON),
     ],
 )
-def test_the_beginning_decides(content, language):
+def test_the_beginning_decides(content: bytes, language: Format) -> None:
     assert detect_format(content) is language
 
 
-def test_a_qpy_file_is_told_by_its_magic():
+def test_a_qpy_file_is_told_by_its_magic() -> None:
     file = io.BytesIO()
     qpy.dump(QuantumCircuit(1), file)
     assert detect_format(file.getvalue()) is Format.QPY
 
 
 @given(st.binary())
-def test_any_bytes_have_a_format(content):
+def test_any_bytes_have_a_format(content: bytes) -> None:
     assert detect_format(content) in Format

@@ -6,6 +6,7 @@ import pytest
 
 from circuits import CircuitError, load
 from messages.failure import ExecutorReason as Reason
+from tests.circuits.conftest import Python, Refused
 
 ANSATZ = """
 a, b = Parameter("a"), Parameter("b")
@@ -16,14 +17,14 @@ qc.measure(0, 0)
 """
 
 
-def test_each_binding_is_one_run_with_its_values(python):
+def test_each_binding_is_one_run_with_its_values(python: Python) -> None:
     built = python(ANSATZ, None, [{"a": 1.0, "b": 2.0}, {"a": 3.0, "b": 4.0}])
     assert [[i.params[0] for i in one.circuit.data[:2]] for one in built] == [[1.0, 4.0], [3.0, 8.0]]
     assert [one.parameters for one in built] == [{"a": 1.0, "b": 2.0}, {"a": 3.0, "b": 4.0}]
     assert not any(one.circuit.parameters for one in built)
 
 
-def test_several_circuits_are_all_run_for_each_binding(python):
+def test_several_circuits_are_all_run_for_each_binding(python: Python) -> None:
     built = python(ANSATZ + "circuits = [qc, qc.copy()]\ndel qc", None, [{"a": 1, "b": 2}, {"a": 3, "b": 4}])
     assert [one.parameters["a"] for one in built] == [1, 1, 3, 3]
 
@@ -37,18 +38,20 @@ def test_several_circuits_are_all_run_for_each_binding(python):
         ({"a": math.nan, "b": 2}, "parameter a is nan, expected a finite number"),
     ],
 )
-def test_wrong_names_are_answered_with_the_known_ones(refused, binding, said):
+def test_wrong_names_are_answered_with_the_known_ones(
+    refused: Refused, binding: dict[str, float], said: str
+) -> None:
     error = refused(ANSATZ, None, [binding] if binding else [])
     assert error.reason is Reason.CIRCUIT_INVALID
     assert said in error.message
 
 
-def test_parameters_for_a_circuit_that_has_none_are_a_mistake(refused):
+def test_parameters_for_a_circuit_that_has_none_are_a_mistake(refused: Refused) -> None:
     error = refused("qc = QuantumCircuit(1, 1)\nqc.measure(0, 0)", None, [{"a": 1}])
     assert "no parameter is named a; the circuit has no parameters" in error.message
 
 
-def test_elements_of_a_vector_are_bound_by_their_names(python):
+def test_elements_of_a_vector_are_bound_by_their_names(python: Python) -> None:
     program = """
     from qiskit.circuit import ParameterVector
     v = ParameterVector("v", 2)
@@ -61,7 +64,7 @@ def test_elements_of_a_vector_are_bound_by_their_names(python):
     assert [i.params[0] for i in built.circuit.data[:2]] == [1.0, 2.0]
 
 
-def test_a_function_takes_its_own_and_the_circuit_gets_the_rest(python):
+def test_a_function_takes_its_own_and_the_circuit_gets_the_rest(python: Python) -> None:
     program = """
     def build(n):
         qc = QuantumCircuit(n, n)
@@ -74,12 +77,12 @@ def test_a_function_takes_its_own_and_the_circuit_gets_the_rest(python):
     assert built.circuit.data[0].params == [0.5]
 
 
-def test_an_input_of_openqasm_3_is_a_parameter():
+def test_an_input_of_openqasm_3_is_a_parameter() -> None:
     source = b'OPENQASM 3.0; include "stdgates.inc"; input float a; qubit q; bit c; rx(a) q; c = measure q;'
     (built,) = load(source, parameters=[{"a": 0.25}])
     assert built.circuit.data[0].params == [0.25]
 
 
-def test_more_circuits_than_a_job_may_have_are_refused(python):
+def test_more_circuits_than_a_job_may_have_are_refused(python: Python) -> None:
     with pytest.raises(CircuitError, match="1001 circuits are more than one job may have"):
         python(ANSATZ, None, [{"a": 1, "b": i} for i in range(1001)])

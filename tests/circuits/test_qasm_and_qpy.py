@@ -1,6 +1,10 @@
 """Circuits that are data: OpenQASM 2 and 3, QPY."""
 
+from __future__ import annotations
+
 import io
+from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -31,7 +35,7 @@ c = measure q;
 """
 
 
-def a_bell(name=None):
+def a_bell(name: str | None = None) -> QuantumCircuit:
     qc = QuantumCircuit(2, 2, name=name)
     qc.h(0)
     qc.cx(0, 1)
@@ -39,7 +43,7 @@ def a_bell(name=None):
     return qc
 
 
-def refused(*arguments):
+def refused(*arguments: Any) -> CircuitError:
     with pytest.raises(CircuitError) as caught:
         load(*arguments)
     return caught.value
@@ -48,7 +52,7 @@ def refused(*arguments):
 @pytest.mark.parametrize(
     "content", [QASM2.encode(), QASM3.encode(), freeze([a_bell()])], ids=["2", "3", "qpy"]
 )
-def test_a_bell_pair_in_each_language(content):
+def test_a_bell_pair_in_each_language(content: bytes) -> None:
     (built,) = load(content)
     assert built.name in ("circuit", "circuits[0]")
     assert dict(built.circuit.count_ops()) == {"h": 1, "cx": 1, "measure": 2}
@@ -56,7 +60,7 @@ def test_a_bell_pair_in_each_language(content):
 
 @pytest.mark.parametrize("text", [QASM2, QASM3], ids=["2", "3"])
 @pytest.mark.parametrize("broken", ["nosuchgate q[0];", "h q[0", "h r[0];"])
-def test_an_error_in_openqasm_names_its_line(text, broken):
+def test_an_error_in_openqasm_names_its_line(text: str, broken: str) -> None:
     error = refused(text.replace("h q[0];", broken).encode())
     assert error.reason is Reason.CIRCUIT_SYNTAX_ERROR
     assert error.line in (5, 6)
@@ -64,14 +68,14 @@ def test_an_error_in_openqasm_names_its_line(text, broken):
 
 
 @pytest.mark.parametrize("text", [QASM2, QASM3], ids=["2", "3"])
-def test_openqasm_reads_no_files(tmp_path, text):
+def test_openqasm_reads_no_files(tmp_path: Path, text: str) -> None:
     (tmp_path / "secret.inc").write_text("gate secret a { }")
     for include in ("stdgates.inc", "qelib1.inc"):
         text = text.replace(include, str(tmp_path / "secret.inc"))
     assert refused(text.encode()).reason is Reason.CIRCUIT_SYNTAX_ERROR
 
 
-def test_a_circuit_of_a_qpy_file_is_chosen_by_name():
+def test_a_circuit_of_a_qpy_file_is_chosen_by_name() -> None:
     content = freeze([a_bell("first"), a_bell("second")])
     assert [built.name for built in load(content)] == ["first", "second"]
     assert [built.name for built in load(content, None, "second")] == ["second"]
@@ -80,7 +84,7 @@ def test_a_circuit_of_a_qpy_file_is_chosen_by_name():
     assert "it has first, second" in error.message
 
 
-def test_an_older_qpy_is_read_from_a_user_but_not_thawed():
+def test_an_older_qpy_is_read_from_a_user_but_not_thawed() -> None:
     file = io.BytesIO()
     qpy.dump(a_bell(), file, version=13)
     assert len(load(file.getvalue())) == 1
@@ -88,17 +92,17 @@ def test_an_older_qpy_is_read_from_a_user_but_not_thawed():
         thaw(file.getvalue())
 
 
-def test_an_entry_point_for_openqasm_is_a_mistake():
+def test_an_entry_point_for_openqasm_is_a_mistake() -> None:
     error = refused(QASM2.encode(), None, "qc")
     assert error.reason is Reason.INVALID_SPEC
 
 
 @pytest.mark.parametrize("language", [Format.QASM2, Format.QASM3])
-def test_text_that_is_none_is_refused(language):
+def test_text_that_is_none_is_refused(language: Format) -> None:
     assert "not UTF-8" in refused(b"\xff\xfe", language).message
 
 
-def test_a_parametrised_qpy_circuit_is_bound():
+def test_a_parametrised_qpy_circuit_is_bound() -> None:
     qc = QuantumCircuit(1, 1)
     qc.rx(Parameter("a"), 0)
     qc.measure(0, 0)
@@ -110,7 +114,7 @@ def test_a_parametrised_qpy_circuit_is_bound():
 @given(
     st.binary(max_size=200), st.sampled_from([b"", b"QISKIT\x12", b"OPENQASM 2.0;", freeze([a_bell()])[:80]])
 )
-def test_rubbish_is_an_error_with_a_reason_and_nothing_else(rubbish, start):
+def test_rubbish_is_an_error_with_a_reason_and_nothing_else(rubbish: bytes, start: bytes) -> None:
     for language in (Format.QASM2, Format.QPY):
         try:
             load(start + rubbish, language)
@@ -120,6 +124,6 @@ def test_rubbish_is_an_error_with_a_reason_and_nothing_else(rubbish, start):
 
 @settings(max_examples=20, deadline=None)
 @given(st.integers(0, 10_000))
-def test_freezing_keeps_the_circuit(seed):
+def test_freezing_keeps_the_circuit(seed: int) -> None:
     circuit = random_circuit(3, 4, measure=True, conditional=True, seed=seed)
     assert thaw(freeze([circuit, a_bell()])) == [circuit, a_bell()]
