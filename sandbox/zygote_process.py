@@ -81,7 +81,7 @@ class _Zygote:
         self._poll = select.poll()
 
     def serve(self) -> None:
-        if self._line_says_broken():
+        if self._gives_up():
             return
         self._line.send(encode(Ready(os.getpid())))
         self._poll.register(self._line, select.POLLIN)
@@ -108,7 +108,7 @@ class _Zygote:
                 os.close(descriptor)
 
     def _spawn(self, request: Spawn, descriptors: Descriptors) -> bool:
-        if self._line_says_broken():
+        if self._gives_up():
             return False
         zygote = os.getpid()
         memory_kills = out_of_memory_kills()
@@ -158,7 +158,8 @@ class _Zygote:
         waiting = [child.deadline for child in self._children.values() if not child.out_of_wall_time]
         return max(0.0, min(waiting) - time.monotonic()) * 1000 + 1 if waiting else None
 
-    def _line_says_broken(self) -> bool:
+    def _gives_up(self) -> bool:
+        """Whether this process must not fork any more; then it has said so."""
         count = kernel.threads()
         if count == 1:
             return False

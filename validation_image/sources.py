@@ -13,6 +13,7 @@ from aiohttp.abc import AbstractResolver
 from yarl import URL
 
 from messages.validation import FetchRequest, FetchResponse, GitReference
+from messages.version import VERSION
 from sandbox import Exited, MemoryExceeded, OutputExceeded, SandboxPolicy, Signaled, TimedOut, Zygote
 from validation_image.faults import Fault, forbidden, unavailable
 from validation_image.settings import Settings
@@ -32,6 +33,9 @@ _GIT_REQUESTS = 8
 """References, their list in protocol 2, the pack; twice as many for detours."""
 
 _GIT_REQUEST_BYTES = 64 << 10
+_GIT_AGENT = f"git/qiskit-operator/{VERSION}"
+"""Some hosts speak Git only to what calls itself git."""
+
 _CHECKOUT_MEMORY_BYTES = 256 << 20
 _ENVELOPE_BYTES = 4096
 """What a message adds to the file that it carries."""
@@ -136,7 +140,9 @@ class _GitService:
             raise unavailable("the repository needs more requests than a fetch may make")
         if question.service_url not in self._services:
             raise forbidden("a fetch asks no other service than that of its repository")
-        headers = {"Git-Protocol": "version=2"} if question.git_protocol == "version=2" else {}
+        headers = {"User-Agent": _GIT_AGENT}
+        if question.git_protocol == "version=2":
+            headers["Git-Protocol"] = "version=2"
         if question.body is None:
             url = URL(question.service_url + REFERENCES)
             page = await self._web.get(url, limit=self._left, headers=headers)

@@ -114,7 +114,7 @@ class Web:
                     timeout=timeout,
                 ) as session,
                 session.request(
-                    method, url, headers={**headers, **_HEADERS}, data=body, allow_redirects=False
+                    method, url, headers={**_HEADERS, **headers}, data=body, allow_redirects=False
                 ) as response,
             ):
                 return await _take(response, limit)

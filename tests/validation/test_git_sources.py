@@ -61,6 +61,7 @@ class GitService:
     url: str
     repository: Repository
     asked: list[str] = field(default_factory=list)
+    agents: set[str] = field(default_factory=set)
     redirect: dict[str, str] = field(default_factory=dict)
 
 
@@ -80,6 +81,7 @@ def git(request: pytest.FixtureRequest, repository: Repository, authority: Autho
     def outer(environ: Environ, start_response: Any) -> Iterable[bytes]:
         path = environ["PATH_INFO"]
         here.asked.append(path)
+        here.agents.add(environ["HTTP_USER_AGENT"])
         for prefix, place in here.redirect.items():
             if path.startswith(prefix):
                 query = environ.get("QUERY_STRING", "")
@@ -102,6 +104,11 @@ async def test_the_default_branch_is_read_and_its_commit_recorded(post: Post, gi
     assert base64.b64decode(said["content"]) == SECOND
     assert said["hash"] == f"sha256:{hashlib.sha256(SECOND).hexdigest()}"
     assert said["revision"] == git.repository.second
+
+
+async def test_it_calls_itself_git_as_some_hosts_demand(post: Post, git: GitService) -> None:
+    await fetch(post, git)
+    assert all(agent.startswith("git/") for agent in git.agents)
 
 
 async def test_a_branch_is_read_at_its_tip(post: Post, git: GitService) -> None:
