@@ -14,6 +14,7 @@ from localcluster import background
 from localcluster.binaries import ensure_binaries
 from localcluster.cluster import EXPECTED_FAILURES
 from localcluster.demo import run_demo
+from localcluster.demo_jobs import EXAMPLE_NAMES
 from localcluster.home import DEFAULT, Home
 from localcluster.progress import to_stderr
 from localcluster.versions import CONTROL_PLANE, NODE_IMAGE
@@ -44,7 +45,12 @@ def _run(arguments: argparse.Namespace, console: Console) -> int:
         case "status":
             return asyncio.run(background.status(home, console))
         case "demo":
-            return asyncio.run(run_demo(console, arguments.kubeconfig))
+            if unknown := set(arguments.examples) - set(EXAMPLE_NAMES):
+                console.print(
+                    f"No example {', '.join(sorted(unknown))}; there are {', '.join(EXAMPLE_NAMES)}."
+                )
+                return 2
+            return asyncio.run(run_demo(console, arguments.kubeconfig, arguments.examples))
         case _:
             wanted = (*CONTROL_PLANE, *NODE_IMAGE) if arguments.node_image else CONTROL_PLANE
             for path in ensure_binaries(wanted, to_stderr).values():
@@ -64,9 +70,8 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("up", help="start control plane, node and operator in the background")
     commands.add_parser("down", help="end what `up` started, and remove it")
     commands.add_parser("status", help="what runs")
-    demo = commands.add_parser(
-        "demo", help="run every example on a cluster made for it, and check the counts"
-    )
+    demo = commands.add_parser("demo", help="run the examples on a cluster made for it, and check the counts")
+    demo.add_argument("examples", nargs="*", metavar="EXAMPLE", help=f"some of {', '.join(EXAMPLE_NAMES)}")
     demo.add_argument(
         "--kubeconfig", type=Path, help="use this cluster instead; its operator has to be there"
     )

@@ -26,7 +26,7 @@ from localcluster.ports import LOOPBACK, ReservedPort
 from localcluster.progress import Report, silent
 from localcluster.versions import CONTROL_PLANE, Binary
 
-START_SECONDS = 60.0
+START_SECONDS = 120.0
 """How long a start may take before it counts as failed; an idle machine needs three or four."""
 _POLL_SECONDS = 0.02
 _LINES_OF_A_LOG = 25

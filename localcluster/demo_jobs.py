@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import importlib
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ import msgspec
 from kube import CONFIG_MAPS, QISKIT_JOBS, ApiError, Client
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
+EXAMPLE_NAMES = tuple(path.stem for path in sorted(EXAMPLES.glob("*.yaml")))
 _FINAL = frozenset({"Completed", "Failed", "Cancelled"})
 _WATCH_SECONDS = 300
 _RESULTS = "results.json"
@@ -38,7 +39,7 @@ class ExampleJobs:
     """All examples of a run, by name. `changed` is called whenever one of them moved on."""
 
     def __init__(
-        self, client: Client, namespace: str, names: list[str], changed: Callable[[ExampleJob], None]
+        self, client: Client, namespace: str, names: Sequence[str], changed: Callable[[ExampleJob], None]
     ):
         self.jobs = {name: ExampleJob(name) for name in names}
         self._client = client

@@ -25,7 +25,7 @@ from messages.version import VERSION
 CONTROLLER = "qiskit-operator-controller"
 VALIDATION = "qiskit-operator-validation"
 _CREDENTIALS = "local-credentials"
-_START_SECONDS = 60.0
+_START_SECONDS = 120.0
 _ATTEMPTS = 3
 _POLL_SECONDS = 0.05
 _LINES_OF_A_LOG = 25

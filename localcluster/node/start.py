@@ -23,7 +23,7 @@ SETTINGS = "settings.json"
 PRIVATE = "private"
 READY = "ready"
 
-_START_SECONDS = 60.0
+_START_SECONDS = 120.0
 _STOP_SECONDS = 10.0
 _POLL_SECONDS = 0.02
 _LINES_OF_A_LOG = 25

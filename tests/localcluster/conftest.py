@@ -31,6 +31,13 @@ async def node(control_plane: ControlPlane) -> AsyncIterator[LocalNode]:
 
 
 @pytest.fixture
+def separation(node: LocalNode) -> None:
+    """This machine can separate pods from each other."""
+    if node.shortcoming:
+        pytest.skip(node.shortcoming)
+
+
+@pytest.fixture
 async def brisk_node(control_plane: ControlPlane) -> AsyncIterator[LocalNode]:
     """A node that renews tokens every second or so, for pods that name it."""
     settings = NodeSettings(

@@ -104,14 +104,18 @@ async def test_deletion_lets_a_container_finish_within_its_grace(pods: Any, kube
             time.sleep(0.05)
         """
     )
-    await pods.until(running)
     await pods.until_logged("ready")
-    follower = asyncio.create_task(kubectl("logs", "-f", "pod", f"--namespace={pods.namespace}"))
-    await asyncio.sleep(0.2)
-    uid = (await pods.get())["metadata"]["uid"]
-    await pods.client.delete(PODS, "pod", pods.namespace, uid=uid)
+    follower = await asyncio.create_subprocess_exec(
+        kubectl.binary,
+        *(f"--kubeconfig={kubectl.kubeconfig}", "logs", "-f", "pod", f"--namespace={pods.namespace}"),
+        stdout=asyncio.subprocess.PIPE,
+    )
+    assert follower.stdout is not None
+    assert await follower.stdout.readline() == b"ready\n"
+    await pods.client.delete(PODS, "pod", pods.namespace)
     await pods.until_gone()
-    assert await follower == "ready\nleaving\n"
+    assert await follower.stdout.read() == b"leaving\n"
+    assert await follower.wait() == 0
 
 
 async def test_a_container_that_will_not_listen_is_killed_after_its_grace(pods: Any) -> None:

@@ -186,7 +186,7 @@ async def test_a_projected_token_is_renewed_while_the_pod_runs(pods: Any, brisk_
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can become somebody else")
-async def test_a_pod_runs_as_its_user_and_never_as_root(pods: Any) -> None:
+async def test_a_pod_runs_as_its_user_and_never_as_root(pods: Any, separation: None) -> None:
     code = "import json, os; print(json.dumps([os.getuid(), os.getgid(), sorted(os.getgroups())]))"
     await pods.run(
         code,
@@ -198,7 +198,7 @@ async def test_a_pod_runs_as_its_user_and_never_as_root(pods: Any) -> None:
     assert (await printed(pods, "other"))[0] > 1000
 
 
-async def test_a_pod_sees_neither_other_pods_nor_their_files(pods: Any) -> None:
+async def test_a_pod_sees_neither_other_pods_nor_their_files(pods: Any, separation: None) -> None:
     volume = {"volumes": [{"name": "work", "emptyDir": {}}]}
     mount: dict[str, Any] = {
         "volumeMounts": [{"name": "work", "mountPath": "/desk"}],
@@ -231,7 +231,7 @@ async def test_a_pod_sees_neither_other_pods_nor_their_files(pods: Any) -> None:
     assert await printed(pods) == [False, 1, ["1"], False]
 
 
-async def test_what_a_container_leaves_running_ends_with_it(pods: Any) -> None:
+async def test_what_a_container_leaves_running_ends_with_it(pods: Any, separation: None) -> None:
     await pods.run(
         """
         import json, os, subprocess, sys, textwrap
