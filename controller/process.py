@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -33,7 +33,7 @@ from gateway import Gateway, GatewaySettings
 from gateway.orders import OrderSettings
 from informers import Backoff
 from informers.timing import loop_clock
-from kube import ApiError, Client, load_configuration
+from kube import ApiError, Client, Configuration, load_configuration
 from kube.events import EventRecorder
 from messages.version import VERSION
 
@@ -69,10 +69,18 @@ MakeControllers = Callable[[Surroundings], Sequence[Controller]]
 
 
 class Process:
-    """One replica of the operator. `make_controllers` is called anew for each term of leadership."""
+    """One replica of the operator. `make_controllers` is called anew for each term of leadership.
+
+    `configure` says how the API server is reached, where that is not told by the settings.
+    """
 
     def __init__(
-        self, settings: Settings, make_controllers: MakeControllers, metrics: Metrics | None = None
+        self,
+        settings: Settings,
+        make_controllers: MakeControllers,
+        *,
+        metrics: Metrics | None = None,
+        configure: Callable[[], Awaitable[Configuration]] | None = None,
     ) -> None:
         self.settings = settings
         self.metrics = metrics or Metrics()
@@ -80,6 +88,7 @@ class Process:
         self.ports: Ports | None = None
         """What is listened on, once it is."""
         self._make_controllers = make_controllers
+        self._configure = configure or self._load_configuration
         self._stop = asyncio.Event()
         self._health = Health()
 
@@ -96,8 +105,7 @@ class Process:
             gateway.authority.BrokenAuthority: if the gateway's Secret cannot be used.
             BaseExceptionGroup: with these or others, if a service failed later.
         """
-        kubeconfig = str(self.settings.kubeconfig) if self.settings.kubeconfig else None
-        configuration = await load_configuration(kubeconfig, self.settings.context)
+        configuration = await self._configure()
         garbage = GarbagePolicy(self.metrics)
         garbage.install()
         try:
@@ -105,6 +113,10 @@ class Process:
                 await self._run_services(client, garbage)
         finally:
             garbage.remove()
+
+    async def _load_configuration(self) -> Configuration:
+        kubeconfig = self.settings.kubeconfig
+        return await load_configuration(str(kubeconfig) if kubeconfig else None, self.settings.context)
 
     async def _run_services(self, client: Client, garbage: GarbagePolicy) -> None:
         settings = self.settings
