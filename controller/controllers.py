@@ -2,74 +2,110 @@
 
 from __future__ import annotations
 
+import secrets
 import time
 from collections.abc import Sequence
 
+import reconcilers.backend
+import reconcilers.job
 from backends.aer import AerBackend, AerSettings, GatewayAccess
+from backends.aer.pool import WarmPods
 from controller.metrics import QueueAdapter
 from controller.process import Surroundings
 from controller.term import Controller
 from informers import Key, WorkQueue
+from reconcilers.backend import BackendReconciler
 from reconcilers.isolation import GatewayPeers, Isolation
-from reconcilers.job import Examiner, JobReconciler, JobSettings, ValidationService, connect
+from reconcilers.job import Examiner, JobReconciler, JobSettings, ValidationService
 
 LOCAL_SIMULATOR = "local_simulator"
+
+BACKEND_WORKERS = 2
+"""Backends are few and their passes short; a slow one must not hold up all others."""
 
 
 def make_controllers(around: Surroundings) -> Sequence[Controller]:
     """Make the reconcilers for one term of leadership; nothing of them outlives it."""
-    return [_jobs(around)]
-
-
-def _jobs(around: Surroundings) -> Controller:
-    settings, caches = around.settings, around.caches
-    queue_metrics = QueueAdapter(around.metrics, "qiskitjobs")
-    queue: WorkQueue[Key] = WorkQueue(metrics=queue_metrics)
-    validation = ValidationService(str(settings.validation_url))
-    reconciler = JobReconciler(
+    isolation = Isolation(around.client, lambda: _peers(around))
+    job_settings = JobSettings(
+        executor_image=around.settings.executor_image,
+        default_max_execution=around.settings.default_max_execution_time,
+        max_executors=around.settings.max_executors,
+    )
+    jobs_metrics = QueueAdapter(around.metrics, "job")
+    jobs_queue: WorkQueue[Key] = WorkQueue(metrics=jobs_metrics)
+    validation = ValidationService(str(around.settings.validation_url))
+    aer = _aer(around)
+    jobs = JobReconciler(
         client=around.client,
-        jobs=caches.jobs,
-        backends=caches.backends,
-        pods=caches.pods,
-        results=caches.results,
+        jobs=around.caches.jobs,
+        backends=around.caches.backends,
+        pods=around.caches.pods,
+        results=around.caches.results,
         examiner=Examiner(around.client, validation),
-        registry={LOCAL_SIMULATOR: _aer(around)},
-        isolation=Isolation(around.client, lambda: _peers(around)),
+        registry={LOCAL_SIMULATOR: AerBackend(around.client, aer)},
+        isolation=isolation,
         recorder=around.recorder,
-        settings=JobSettings(
-            executor_image=settings.executor_image,
-            default_max_execution=settings.default_max_execution_time,
-            max_executors=settings.max_executors,
-        ),
+        settings=job_settings,
         now=time.time,
-        wake=queue.add,
+        wake=jobs_queue.add,
     )
-
-    def context(key: Key) -> dict[str, object]:
-        job = caches.jobs.get(*key)
-        return {} if job is None else {"uid": job.metadata.uid, "attempt": job.status.attempt}
-
-    return Controller(
-        name="qiskitjobs",
-        queue=queue,
-        queue_metrics=queue_metrics,
-        reconcile=reconciler.reconcile,
-        subscribe=lambda queue: connect(
-            reconciler,
-            queue,
-            jobs=caches.jobs,
-            backends=caches.backends,
-            pods=caches.pods,
-            results=caches.results,
+    backends_metrics = QueueAdapter(around.metrics, "backend")
+    backends_queue: WorkQueue[Key] = WorkQueue(metrics=backends_metrics)
+    backends = BackendReconciler(
+        client=around.client,
+        backends=around.caches.backends,
+        pods=around.caches.pods,
+        warm_pods=WarmPods(around.client, aer),
+        places=jobs.places,
+        isolation=isolation,
+        settings=job_settings,
+        now=time.time,
+        token=lambda: secrets.token_hex(3),
+    )
+    return [
+        Controller(
+            name="job",
+            queue=jobs_queue,
+            queue_metrics=jobs_metrics,
+            reconcile=jobs.reconcile,
+            subscribe=lambda queue: reconcilers.job.connect(
+                jobs,
+                queue,
+                jobs=around.caches.jobs,
+                backends=around.caches.backends,
+                pods=around.caches.pods,
+                results=around.caches.results,
+            ),
+            workers=around.settings.workers,
+            timeout=around.settings.reconcile_timeout,
+            context=lambda key: _about_job(around, key),
+            lifetimes=(validation, jobs),
         ),
-        workers=settings.workers,
-        timeout=settings.reconcile_timeout,
-        context=context,
-        lifetimes=(validation, reconciler),
-    )
+        Controller(
+            name="backend",
+            queue=backends_queue,
+            queue_metrics=backends_metrics,
+            reconcile=backends.reconcile,
+            subscribe=lambda queue: reconcilers.backend.connect(
+                backends,
+                queue,
+                backends=around.caches.backends,
+                pods=around.caches.pods,
+                jobs=around.caches.jobs,
+            ),
+            workers=BACKEND_WORKERS,
+            timeout=around.settings.reconcile_timeout,
+        ),
+    ]
 
 
-def _aer(around: Surroundings) -> AerBackend:
+def _about_job(around: Surroundings, key: Key) -> dict[str, object]:
+    job = around.caches.jobs.get(*key)
+    return {} if job is None else {"uid": job.metadata.uid, "attempt": job.status.attempt}
+
+
+def _aer(around: Surroundings) -> AerSettings:
     settings = around.settings
 
     def access() -> GatewayAccess:
@@ -77,13 +113,10 @@ def _aer(around: Surroundings) -> AerBackend:
         named = f"[{host}]" if ":" in host else host
         return GatewayAccess(f"https://{named}:{_advertised_port(around)}", around.gateway.bundle_pem)
 
-    return AerBackend(
-        around.client,
-        AerSettings(
-            gateway=access,
-            priority_classes={str(name): text for name, text in settings.priority_classes.items()},
-            sandbox_relax=tuple(settings.sandbox_relax),
-        ),
+    return AerSettings(
+        gateway=access,
+        priority_classes={str(name): text for name, text in settings.priority_classes.items()},
+        sandbox_relax=tuple(settings.sandbox_relax),
     )
 
 

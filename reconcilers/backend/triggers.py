@@ -20,16 +20,22 @@ class Queue(Protocol):
     def add_after(self, key: Key, seconds: float, priority: int | None = None) -> None: ...
 
 
+class Registered(Protocol):
+    """A handler's place in an informer."""
+
+    def remove(self) -> None: ...
+
+
 class BackendSource(Protocol):
-    def add_handler(self, handler: Handler[QiskitBackend]) -> object: ...
+    def add_handler(self, handler: Handler[QiskitBackend]) -> Registered: ...
 
 
 class PodSource(Protocol):
-    def add_handler(self, handler: Handler[Pod]) -> object: ...
+    def add_handler(self, handler: Handler[Pod]) -> Registered: ...
 
 
 class JobSource(Protocol):
-    def add_handler(self, handler: Handler[QiskitJob]) -> object: ...
+    def add_handler(self, handler: Handler[QiskitJob]) -> Registered: ...
 
 
 def connect(
@@ -39,11 +45,13 @@ def connect(
     backends: BackendSource,
     pods: PodSource,
     jobs: JobSource,
-) -> None:
-    """Let changes of all three kinds queue the backends that they matter to."""
-    backends.add_handler(BackendChanges(reconciler, queue))
-    pods.add_handler(PoolChanges(reconciler, queue))
-    jobs.add_handler(CountChanges(queue))
+) -> tuple[Registered, ...]:
+    """Let changes of all three kinds queue the backends that they matter to, until they are removed."""
+    return (
+        backends.add_handler(BackendChanges(reconciler, queue)),
+        pods.add_handler(PoolChanges(reconciler, queue)),
+        jobs.add_handler(CountChanges(queue)),
+    )
 
 
 @dataclass(frozen=True, slots=True)
