@@ -8,6 +8,7 @@ import secrets
 import shutil
 import ssl
 import tempfile
+from collections import Counter
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -28,6 +29,12 @@ from localcluster.versions import CONTROL_PLANE, Binary
 
 START_SECONDS = 120.0
 """How long a start may take before it counts as failed; an idle machine needs three or four."""
+
+_IMPATIENT = ("kube-controller-manager", "kube-scheduler")
+_RELAUNCHES = 5
+"""The controller-manager ends if its rights are not there within 10 s, as on a busy machine they may not be;
+kubelet would start it again. How often each of these is, in one wait for readiness."""
+
 _POLL_SECONDS = 0.02
 _LINES_OF_A_LOG = 25
 
@@ -180,10 +187,15 @@ class ControlPlane:
         return aiohttp.ClientSession(self.server, connector=aiohttp.TCPConnector(ssl=context))
 
     async def _poll(self, session: aiohttp.ClientSession, path: str) -> None:
+        launched: Counter[str] = Counter()
         while True:
-            for name, child in self._children.items():
-                if not child.running:
+            for name, child in list(self._children.items()):
+                if child.running:
+                    continue
+                launched[name] += 1
+                if name not in _IMPATIENT or launched[name] > _RELAUNCHES:
                     raise StartFailed(f"{name} ended with {await child.wait()}.\n{self._tail(name)}")
+                await self._launch(name)
             try:
                 async with session.get(path) as response:
                     if response.status == 200:
