@@ -2,7 +2,8 @@
 
     faults = Faults(seed=7)
     faults.add(Answer(429, retry_after=2), when=Matching(method="POST", path="/configmaps"), times=1)
-    faults.add(Drop(), when=Matching(watch=True), probability=0.2)     # every fifth watch event is lost
+    faults.add(Drop(), probability=0.2)                            # every fifth watch event is lost
+    faults.add(Delay(90), when=Matching(event="BOOKMARK"))         # bookmarks come late
     faults.clear()
 
 Rules are asked in the order in which they were added; the first that matches and whose turn it is acts. `times`
@@ -17,18 +18,23 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True)
 class Matching:
-    """Which requests a rule is about; what is None matches everything. `path` is a part of the path."""
+    """What a rule is about; what is None matches everything.
+
+    `path` is a part of the path; `event` the type of a watch event (ADDED, BOOKMARK, …), for faults in watches.
+    """
 
     method: str | None = None
     path: str | None = None
     watch: bool | None = None
+    event: str | None = None
 
-    def fits(self, method: str, path: str, *, watch: bool) -> bool:
-        """Whether a request is one of these."""
+    def fits(self, method: str, path: str, *, watch: bool, event: str | None = None) -> bool:
+        """Whether a request, or an event of a watch, is one of these."""
         return (
             (self.method is None or self.method == method)
             and (self.path is None or self.path in path)
             and (self.watch is None or self.watch == watch)
+            and (self.event is None or self.event == event)
         )
 
 
@@ -60,6 +66,11 @@ class StaleList:
 
     A list of the latest state (no resourceVersion) never comes from a cache and is answered truly.
     """
+
+
+@dataclass(frozen=True, slots=True)
+class EmptyWatch:
+    """Answer 200 and end at once: a watch that brings nothing, again and again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,13 +122,8 @@ class Inflate:
     size: int
 
 
-@dataclass(frozen=True, slots=True)
-class HoldBookmarks:
-    """Pass no bookmarks on."""
-
-
-BeforeRequest = Answer | Refuse | Silence | StaleList
-DuringWatch = Silence | Drop | Delay | Duplicate | Cut | End | ErrorEvent | Garbage | Inflate | HoldBookmarks
+BeforeRequest = Answer | Refuse | Silence | StaleList | EmptyWatch
+DuringWatch = Silence | Drop | Delay | Duplicate | Cut | End | ErrorEvent | Garbage | Inflate
 Fault = BeforeRequest | DuringWatch
 
 
@@ -169,15 +175,17 @@ class Faults:
         assert fault is None or isinstance(fault, BeforeRequest)
         return fault
 
-    def during(self, path: str) -> DuringWatch | None:
-        """What to do to the next event of a watch."""
-        fault = self._first("GET", path, watch=True, in_watch=True)
+    def during(self, path: str, event: str) -> DuringWatch | None:
+        """What to do to the next event of a watch, which is of this type."""
+        fault = self._first("GET", path, watch=True, in_watch=True, event=event)
         assert fault is None or isinstance(fault, DuringWatch)
         return fault
 
-    def _first(self, method: str, path: str, *, watch: bool, in_watch: bool) -> Fault | None:
+    def _first(
+        self, method: str, path: str, *, watch: bool, in_watch: bool, event: str | None = None
+    ) -> Fault | None:
         for rule in self.rules:
-            if rule.in_watch != in_watch or not rule.when.fits(method, path, watch=watch):
+            if rule.in_watch != in_watch or not rule.when.fits(method, path, watch=watch, event=event):
                 continue
             if rule.times is not None and rule.acted >= rule.times:
                 continue

@@ -1,0 +1,3 @@
+from tests.faults.fixture import fault_proxy
+
+__all__ = ["fault_proxy"]
