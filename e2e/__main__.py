@@ -49,10 +49,9 @@ def _environment(running: Cluster) -> dict[str, str]:
 
 
 def _load_images(running: Cluster) -> None:
-    folder = running.kubeconfig.parent / "images"
-    for archive in build_images(running.isolation, folder, to_stderr):
-        running.load(archive, to_stderr)
-        archive.unlink()
+    archive = build_images(running.isolation, running.kubeconfig.with_name("images.tar"), to_stderr)
+    running.load(archive, to_stderr)
+    archive.unlink()
 
 
 def _hold(running: Cluster) -> int:

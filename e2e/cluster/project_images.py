@@ -25,19 +25,28 @@ CMD ["python3"]
 """
 
 
-def build_images(isolation: Isolation | None, target: Path, report: Report) -> list[Path]:
-    """Build all images and return them as docker-archives in `target`."""
-    target.mkdir(parents=True, exist_ok=True)
+def build_images(isolation: Isolation | None, target: Path, report: Report) -> Path:
+    """Build all images and return them as one docker-archive, in which they share their base.
+
+    `target` is the archive's path.
+    """
     engine = _without_registry(isolation, report) if isolation else find_engine()
-    archives = []
+    tags = []
     for name in NAMES:
         with step(report, f"Building the {name} image"):
-            tag = engine.build(name, revision=revision())
-            archive = target / f"{name}.tar"
-            engine.archive(tag, archive)
-        report(f"  {tag}: {engine.size(tag) / 1e6:.0f} MB")
-        archives.append(archive)
-    return archives
+            tags.append(engine.build(name, revision=revision()))
+        report(f"  {tags[-1]}: {engine.size(tags[-1]) / 1e6:.0f} MB")
+    with step(report, "Writing the images' archive"):
+        _save(engine, tags, target)
+    return target
+
+
+def _save(engine: Engine, tags: list[str], target: Path) -> None:
+    """buildah writes archives of one image only; podman reads the same store."""
+    program = "podman" if Path(engine.program).name == "buildah" else engine.program
+    several = [] if Path(program).name == "docker" else ["--multi-image-archive", "--quiet"]
+    target.unlink(missing_ok=True)
+    engine.run([program, *engine.options, "save", *several, "-o", str(target), *tags])
 
 
 def _without_registry(isolation: Isolation, report: Report) -> Engine:
