@@ -92,8 +92,12 @@ class Supervisor:
                 reporter.reach(Stage.HANDING_IN, len(run.circuits), len(run.circuits))
                 location = await delivery.deliver(run)
                 reporting.cancel()
-        except* (Failed, GatewayRefused) as group:
-            raise _first(group) from None
+        except BaseExceptionGroup as group:
+            # Not `except*`: what is raised there would be wrapped in a group again, and nobody would know it.
+            known, unknown = group.split((Failed, GatewayRefused))
+            if known is None or unknown is not None:
+                raise
+            raise _first(known) from None
         log.info("result stored at %s", location)
 
 

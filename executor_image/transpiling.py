@@ -17,7 +17,6 @@ from qiskit.exceptions import QiskitError
 from qiskit.transpiler import PassManager, Target, generate_preset_pass_manager
 from qiskit_aer import AerSimulator
 
-from circuits.methods import AUTOMATIC
 from executor_image.failures import Failed
 from messages.failure import ExecutorReason
 
@@ -45,7 +44,7 @@ def simulator_target(method: str, width: int) -> Target:
     Raises:
         Failed: InvalidSpec if this build of Aer lacks the method.
     """
-    known = [AUTOMATIC, *AerSimulator().available_methods()]
+    known = AerSimulator().available_methods()
     if method not in known:
         raise Failed(
             ExecutorReason.INVALID_SPEC,

@@ -25,7 +25,7 @@ from executor_image.devices import GateFigures, QubitFigures, Snapshot, noise_mo
 
 RECORDED = {
     "manila": "FakeManilaV2",
-    "lagos": "FakeLagosV2",
+    "nairobi": "FakeNairobiV2",
     "guadalupe": "FakeGuadalupeV2",
     "sherbrooke": "FakeSherbrooke",
     "torino": "FakeTorino",

@@ -1,0 +1,249 @@
+"""Counts are right: against exact distributions, for every method, level and kind of circuit."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import AsyncIterator, Mapping
+from typing import Any
+
+import numpy as np
+import pytest
+import pytest_asyncio
+from qiskit import QuantumCircuit
+from qiskit.circuit.random import random_circuit, random_clifford_circuit
+from qiskit.quantum_info import Statevector
+from scipy.stats import chisquare
+
+from circuits import freeze
+from executor_image.steps import Ran
+from messages.circuit import Format
+from messages.failure import ExecutorReason as Reason
+from messages.work import Stage
+from tests.executor.attempts import Workplace, a_workplace
+from tests.executor.orders import BELL, an_order
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+SHOTS = 4096
+LEAST_P = 1e-6
+"""A right simulator falls below this once in a million runs. Seeds are fixed, so it does always or never."""
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def place(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Workplace]:
+    async with a_workplace(tmp_path_factory.mktemp("executor")) as workplace:
+        yield workplace
+
+
+async def run(place: Workplace, circuit: QuantumCircuit, **execution: Any) -> Ran:
+    settings = {"shots": SHOTS, "seed_simulator": 11, "seed_transpiler": 12, **execution}
+    order = an_order(freeze([circuit]), language=Format.QPY, **settings)
+    return (await place.run(order)).circuits[0]
+
+
+def agree(counts: Mapping[str, int], exact: Mapping[str, float]) -> bool:
+    """Pearson's test over the outcomes that are expected five times; the rest is one bin."""
+    shots = sum(counts.values())
+    often = [key for key, p in exact.items() if p * shots >= 5]
+    seen = [counts.get(key, 0) for key in often]
+    expected = [exact[key] * shots for key in often]
+    rest = shots - sum(expected)
+    if rest >= 5:
+        seen.append(shots - sum(seen))
+        expected.append(rest)
+    elif sum(seen) < shots - 10 * (rest + 1):
+        return False
+    if len(expected) == 1:
+        return seen == [shots]
+    return bool(chisquare(seen, np.array(expected) * sum(seen) / sum(expected)).pvalue > LEAST_P)
+
+
+def exact(circuit: QuantumCircuit) -> dict[str, float]:
+    """The distribution of a circuit without measurements, all of whose qubits are then measured."""
+    probabilities: dict[str, float] = Statevector(circuit).probabilities_dict()
+    return probabilities
+
+
+def measured(circuit: QuantumCircuit) -> QuantumCircuit:
+    copy = circuit.copy()
+    copy.measure_all()
+    return copy
+
+
+async def test_the_test_of_agreement_can_fail() -> None:
+    assert agree({"0": 2048, "1": 2048}, {"0": 0.5, "1": 0.5})
+    assert not agree({"0": 2300, "1": 1796}, {"0": 0.5, "1": 0.5})
+    assert not agree({"0": 4095, "1": 1}, {"0": 1.0})
+    assert not agree({"2": 4096}, {"0": 0.5, "1": 0.5})
+
+
+@pytest.mark.parametrize("level", [0, 1, 2, 3])
+@pytest.mark.parametrize("seed", [1, 2])
+async def test_random_circuits_agree_with_their_state_vectors(
+    place: Workplace, level: int, seed: int
+) -> None:
+    circuit = random_circuit(4, 6, seed=seed)
+    ran = await run(place, measured(circuit), optimization_level=level)
+    assert agree(ran.counts, exact(circuit))
+    assert (ran.method, ran.optimization_level) == ("statevector", level)
+
+
+@pytest.mark.parametrize("level", [0, 1, 2, 3])
+@pytest.mark.parametrize("seed", [1, 2, 3])
+async def test_clifford_circuits_stay_with_the_stabilizer(place: Workplace, level: int, seed: int) -> None:
+    circuit = random_clifford_circuit(5, 40, seed=seed)
+    ran = await run(place, measured(circuit), optimization_level=level)
+    assert ran.method == "stabilizer"
+    assert ran.optimization_level <= level
+    assert agree(ran.counts, exact(circuit))
+
+
+@pytest.mark.parametrize("method", ["statevector", "density_matrix", "matrix_product_state"])
+async def test_the_requested_method_is_used(place: Workplace, method: str) -> None:
+    circuit = random_circuit(4, 4, max_operands=2, seed=5)
+    ran = await run(place, measured(circuit), method=method)
+    assert ran.method == method
+    assert agree(ran.counts, exact(circuit))
+
+
+async def test_extended_stabilizer_takes_a_few_t_gates(place: Workplace) -> None:
+    circuit = QuantumCircuit(3)
+    circuit.h(range(3))
+    circuit.t(0)
+    circuit.cx(0, 1)
+    circuit.h(0)
+    ran = await run(place, measured(circuit), method="extended_stabilizer", shots=2)
+    assert ran.method == "extended_stabilizer"
+
+
+async def test_a_thousand_entangled_qubits_are_no_matter_for_the_stabilizer(place: Workplace) -> None:
+    circuit = QuantumCircuit(1200)
+    circuit.h(0)
+    for qubit in range(1199):
+        circuit.cx(qubit, qubit + 1)
+    ran = await run(place, measured(circuit), shots=2)
+    assert set(ran.counts) <= {"0" * 1200, "1" * 1200}
+
+
+async def test_forty_qubits_with_little_entanglement_run_as_a_matrix_product_state(place: Workplace) -> None:
+    circuit = QuantumCircuit(40)
+    circuit.h(0)
+    circuit.t(0)
+    for qubit in range(39):
+        circuit.cx(qubit, qubit + 1)
+    ran = await run(place, measured(circuit), method="matrix_product_state")
+    assert agree(ran.counts, {"0" * 40: 0.5, "1" * 40: 0.5})
+
+
+async def test_mid_circuit_measurements_and_branches(place: Workplace) -> None:
+    code = """
+    from qiskit import ClassicalRegister, QuantumCircuit, QuantumRegister
+    qc = QuantumCircuit(QuantumRegister(2), ClassicalRegister(1, "first"), ClassicalRegister(1, "second"))
+    qc.ry(0.8, 0)
+    qc.measure(0, 0)
+    with qc.if_test((qc.cregs[0], 1)):
+        qc.x(1)
+    qc.measure(1, 1)
+    """
+    order = an_order(textwrap.dedent(code), shots=SHOTS, seed_simulator=3)
+    counts = (await place.run(order)).circuits[0].counts
+    one = float(np.sin(0.4) ** 2)
+    assert agree(counts, {"0 0": 1 - one, "1 1": one})
+
+
+@pytest.mark.parametrize("device", ["manila", "nairobi", "guadalupe"])
+async def test_a_device_is_noisy_but_not_too_noisy(place: Workplace, device: str) -> None:
+    ran = (await place.run(an_order(noise_model=device, shots=SHOTS, seed_simulator=1))).circuits[0]
+    wrong = ran.counts.get("01", 0) + ran.counts.get("10", 0)
+    assert 0.005 < wrong / SHOTS < 0.2
+    assert ran.method == "density_matrix"
+    assert ran.transpiled_gates > 2
+
+
+async def test_a_device_of_127_qubits_needs_memory_for_those_that_are_used(place: Workplace) -> None:
+    finished = await place.run(an_order(noise_model="sherbrooke", shots=SHOTS, seed_simulator=1))
+    wrong = sum(finished.circuits[0].counts.get(key, 0) for key in ("01", "10"))
+    assert 0 < wrong / SHOTS < 0.2
+    assert finished.done.device is not None
+    assert finished.done.device["name"] == "sherbrooke"
+
+
+async def test_wider_noisy_circuits_are_simulated_shot_by_shot(place: Workplace) -> None:
+    code = "from qiskit import QuantumCircuit\nqc = QuantumCircuit(7)\nqc.h(0)\nqc.cx(0, range(1, 7))\nqc.measure_all()"
+    ran = (await place.run(an_order(code, noise_model="nairobi", shots=100))).circuits[0]
+    assert ran.method == "statevector"
+
+
+async def test_an_unknown_device_lists_the_known_ones(place: Workplace) -> None:
+    failure = await place.failure(an_order(noise_model="manilla"))
+    assert failure.reason == Reason.INVALID_SPEC
+    assert "may be guadalupe, manila, nairobi, sherbrooke, torino" in failure.message
+
+
+async def test_a_device_that_is_too_small_says_so(place: Workplace) -> None:
+    code = BELL.replace("QuantumCircuit(2)", "QuantumCircuit(6)")
+    failure = await place.failure(an_order(code, noise_model="manila"))
+    assert failure.reason == Reason.CIRCUIT_INVALID
+    assert "has 6 qubits, the device manila 5" in failure.message
+
+
+async def test_a_method_that_cannot_run_the_circuit_says_so(place: Workplace) -> None:
+    code = BELL.replace("qc.h(0)", "qc.h(0); qc.t(0)")
+    failure = await place.failure(an_order(code, method="stabilizer"))
+    assert failure.reason == Reason.CIRCUIT_INVALID
+    assert "is no Clifford circuit" in failure.message
+    failure = await place.failure(an_order(method="guesswork"))
+    assert failure.reason == Reason.INVALID_SPEC
+    assert "may be automatic, statevector," in failure.message
+    failure = await place.failure(an_order(method="unitary"))
+    assert failure.reason == Reason.CIRCUIT_INVALID
+
+
+async def test_a_density_matrix_that_does_not_fit_says_what_it_needs(place: Workplace) -> None:
+    code = "from qiskit import QuantumCircuit\nqc = QuantumCircuit(14)\nqc.h(range(14))\nqc.measure_all()"
+    failure = await place.failure(an_order(code, method="density_matrix"))
+    assert failure.reason == Reason.INSUFFICIENT_RESOURCES
+    assert "needs 4096Mi for 14 qubits with the method density_matrix" in failure.message
+    assert "limits.memory to 4352Mi or more" in failure.message
+
+
+async def test_every_circuit_of_a_list_has_its_counts_and_its_seed(place: Workplace) -> None:
+    code = """
+    from qiskit import QuantumCircuit
+    def one(n):
+        qc = QuantumCircuit(n, name=f"{n} qubits")
+        qc.h(range(n))
+        qc.measure_all()
+        return qc
+    circuits = [one(1), one(2), one(3)]
+    """
+    finished = await place.run(an_order(textwrap.dedent(code), shots=SHOTS, seed_simulator=5))
+    for n, ran in enumerate(finished.circuits, start=1):
+        assert ran.facts.name == f"{n} qubits"
+        assert agree(ran.counts, {f"{k:0{n}b}": 1 / 2**n for k in range(2**n)})
+    assert [ran.seed_simulator for ran in finished.circuits] == [5, 6, 7]
+    assert place.stages == [
+        (Stage.BUILDING, 0, 0),
+        (Stage.TRANSPILING, 0, 3),
+        (Stage.RUNNING, 0, 3),
+        (Stage.RUNNING, 1, 3),
+        (Stage.RUNNING, 2, 3),
+    ]
+
+
+async def test_a_circuit_of_a_list_can_be_run_again_alone(place: Workplace) -> None:
+    code = """
+    from qiskit import QuantumCircuit
+    qc = QuantumCircuit(3, name="same")
+    qc.h(range(3))
+    qc.t(0)
+    qc.cx(0, 1)
+    qc.h(range(3))
+    qc.measure_all()
+    circuits = [qc, qc.copy()]
+    """
+    both = await place.run(an_order(textwrap.dedent(code), entrypoint="circuits", seed_simulator=8))
+    alone = await place.run(an_order(textwrap.dedent(code), entrypoint="qc", seed_simulator=9))
+    assert alone.circuits[0].counts == both.circuits[1].counts
+    assert alone.circuits[0].counts != both.circuits[0].counts
+    assert alone.circuits[0].facts.hash == both.circuits[0].facts.hash
