@@ -80,18 +80,22 @@ class Places:
 
     def next_in_line(self, ended: QiskitJob) -> list[Key]:
         """The jobs that may take the places which are free now that `ended` has let go of its own."""
-        return [key for scope in scopes(ended) for key in self.takers(scope)]
+        limited = (scope for scope in scopes(ended) if self._limit(scope) is not None)
+        return [key for scope in limited for key in self.takers(scope)]
 
     def takers(self, scope: str) -> list[Key]:
         """The jobs that the free places of a scope are for, first come first."""
         limit = self._limit(scope)
-        waiting = self.jobs.by_index(WAITING, scope)
         if limit is None:
+            # A limit that was lifted lets everybody in; the operator's own one stays what it is.
+            waiting = self.jobs.by_index(WAITING, scope) if scope != EVERYWHERE else ()
             return [key_of(job) for job in waiting]
         free = limit - self._taken(scope)
         if free <= 0:
             return []
-        return [key_of(job) for job in nsmallest(free, waiting, key=_rank)]
+        full = self._full_backends() if scope == EVERYWHERE else frozenset()
+        able = (job for job in self.jobs.by_index(WAITING, scope) if full.isdisjoint(scopes(job)))
+        return [key_of(job) for job in nsmallest(free, able, key=_rank)]
 
     def counts(self, scope: str) -> tuple[int, int]:
         """(jobs that hold a place, jobs that wait for one) in a scope."""

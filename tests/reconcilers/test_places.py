@@ -1,0 +1,158 @@
+"""Who may run when not all may: places by priority, then by age."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from api.phases import Phase
+from api.views import QiskitBackend, QiskitJob
+from informers import Key, key_of
+from reconcilers.job.indexes import JOB_INDEXERS
+from reconcilers.job.places import Places
+from reconcilers.job.settings import JobSettings
+from reconcilers.recent import Recent
+from tests.reconcilers.builders import NAMESPACE, JobBuilder, a_backend, a_job
+
+
+class Cache:
+    """Cached jobs, filed as the informer files them."""
+
+    def __init__(self) -> None:
+        self.objects: dict[Key, QiskitJob] = {}
+
+    def put(self, *jobs: JobBuilder) -> None:
+        self.objects.update({key_of(job.view): job.view for job in jobs})
+
+    def get(self, namespace: str | None, name: str) -> QiskitJob | None:
+        return self.objects.get(Key(namespace or "", name))
+
+    def by_index(self, index: str, value: str) -> list[QiskitJob]:
+        return [job for job in self.objects.values() if value in JOB_INDEXERS[index](job)]
+
+    def version_for(self, namespace: str | None) -> str:
+        return "100"
+
+
+class Backends:
+    def __init__(self, *backends: QiskitBackend) -> None:
+        self.backends = {backend.metadata.name: backend for backend in backends}
+
+    def get(self, namespace: str | None, name: str) -> QiskitBackend | None:
+        return self.backends.get(name)
+
+
+def a_house(*backends: QiskitBackend, max_executors: int = 0) -> tuple[Cache, Places, Recent[QiskitJob]]:
+    cache = Cache()
+    recent: Recent[QiskitJob] = Recent(cache)
+    settings = JobSettings(executor_image="x", max_executors=max_executors)
+    return cache, Places(cache, recent, Backends(*backends), settings), recent
+
+
+def one(
+    name: str, *, created: float = 0, priority: str = "normal", backend: str | None = "pool"
+) -> JobBuilder:
+    choice: dict[str, Any] = {"type": "local_simulator", **({"name": backend} if backend else {})}
+    return a_job(name, uid=f"uid-{name}", created=created).with_spec(
+        backend=choice, execution={"priority": priority}
+    )
+
+
+def waiting(name: str, **more: Any) -> JobBuilder:
+    return one(name, **more).examined().with_status(phase=Phase.SCHEDULING, reason="Queued")
+
+
+def holding(name: str, **more: Any) -> JobBuilder:
+    job = one(name, **more)
+    return job.scheduled()
+
+
+async def test_without_a_limit_everybody_runs() -> None:
+    _, places, _ = a_house(a_backend())
+    assert [places.ask(one(f"job-{n}").view) for n in range(50)] == [0] * 50
+
+
+async def test_as_many_run_as_may_even_before_the_cache_shows_it() -> None:
+    _, places, _ = a_house(a_backend(limits={"concurrentJobs": 2}))
+    assert [places.ask(one(f"job-{n}").view) for n in range(4)] == [0, 0, 1, 1]
+
+
+async def test_a_place_that_was_given_and_not_taken_is_free_again() -> None:
+    cache, places, _ = a_house(a_backend(limits={"concurrentJobs": 1}))
+    first = one("first")
+    cache.put(first)
+    assert places.ask(first.view) == 0
+    places.settle("uid-first")
+    assert places.ask(one("second").view) == 0
+
+
+async def test_a_place_is_held_once_the_attempt_is_written_though_the_cache_lags() -> None:
+    cache, places, recent = a_house(a_backend(limits={"concurrentJobs": 1}))
+    cache.put(one("first"))
+    assert places.ask(one("first").view) == 0
+    recent.wrote(holding("first").with_metadata(resource_version="101").view)
+    places.settle("uid-first")
+    assert places.ask(one("second").view) == 1
+    cache.put(holding("first"))
+    assert places.ask(one("third").view) == 1
+
+
+async def test_asking_again_gives_the_same_place() -> None:
+    _, places, _ = a_house(a_backend(limits={"concurrentJobs": 1}))
+    assert places.ask(one("first").view) == 0
+    assert places.ask(one("first").view) == 0
+    assert places.ask(holding("other").view) == 0, "its attempt is recorded: it holds one"
+
+
+async def test_priority_goes_first_and_then_age() -> None:
+    cache, places, _ = a_house(a_backend(limits={"concurrentJobs": 1}))
+    cache.put(holding("busy"))
+    line = [
+        waiting("old", created=0),
+        waiting("young", created=5),
+        waiting("urgent", created=9, priority="urgent"),
+        waiting("low", created=0, priority="low"),
+    ]
+    cache.put(*line)
+    positions = {job.view.metadata.name: places.ask(job.view) for job in line}
+    assert positions == {"urgent": 1, "old": 2, "young": 3, "low": 4}
+
+
+async def test_whoever_comes_later_does_not_overtake_those_who_wait() -> None:
+    cache, places, _ = a_house(a_backend(limits={"concurrentJobs": 1}))
+    cache.put(waiting("waits", created=0))
+    assert places.ask(one("new", created=7).view) == 1, "the free place is for the one that waits"
+    assert places.ask(waiting("waits", created=0).view) == 0
+
+
+async def test_a_suspended_or_cancelled_job_stands_in_nobodys_way() -> None:
+    cache, places, _ = a_house(a_backend(limits={"concurrentJobs": 1}))
+    cache.put(waiting("held").with_spec(suspend=True), waiting("ended").with_spec(cancel=True))
+    assert places.ask(one("new", created=7).view) == 0
+
+
+async def test_the_next_in_line_are_woken_when_a_job_ends() -> None:
+    cache, places, _ = a_house(a_backend(limits={"concurrentJobs": 2}))
+    cache.put(holding("running"))
+    cache.put(*(waiting(f"job-{n}", created=n) for n in range(5)))
+    ended = holding("ended").view
+    assert places.next_in_line(ended) == [Key(NAMESPACE, "job-0")]
+
+
+async def test_the_operators_own_limit_counts_all_jobs() -> None:
+    cache, places, _ = a_house(a_backend(), max_executors=2)
+    cache.put(holding("one", backend=None), holding("two"))
+    assert places.ask(one("three", backend=None).view) == 1
+    cache.put(one("two").with_status(phase=Phase.COMPLETED))
+    assert places.ask(one("three", backend=None).view) == 0
+
+
+async def test_who_waits_for_its_own_backend_does_not_hold_up_the_others() -> None:
+    cache, places, _ = a_house(a_backend(limits={"concurrentJobs": 1}), max_executors=5)
+    cache.put(holding("busy"), *(waiting(f"job-{n}", priority="urgent") for n in range(9)))
+    assert places.ask(one("free", backend=None).view) == 0
+
+
+async def test_what_runs_and_what_waits_is_counted() -> None:
+    cache, places, _ = a_house(a_backend(limits={"concurrentJobs": 1}))
+    cache.put(holding("busy"), waiting("a"), waiting("b"), one("new"))
+    assert places.counts(f"{NAMESPACE}/pool") == (1, 2)
