@@ -26,7 +26,7 @@ _ROOT = Path(__file__).parent.parent
 
 
 def up(home: Home, console: Console) -> int:
-    """Start a cluster that outlives this command; the exit code."""
+    """Start a cluster that outlives this command; the exit code. Interrupted, it takes back what it began."""
     require_linux()
     if home.owner() is not None:
         console.print(f"It is running already. `{_command('down')}` ends it.")
@@ -44,7 +44,12 @@ def up(home: Home, console: Console) -> int:
             # The terminal that this was typed into may close.
             start_new_session=True,
         )
-    if not _follow(home, process, console):
+    try:
+        ready = _follow(home, process, console)
+    except KeyboardInterrupt:
+        down(home, console)
+        raise
+    if not ready:
         console.print(f"[red]The cluster did not start.[/] The whole story is in {home.log}")
         return 1
     state = home.state()

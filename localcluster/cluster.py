@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,23 +43,23 @@ class LocalCluster:
 
         `directory` as for `ControlPlane.start`. Raises one of `EXPECTED_FAILURES`.
         """
-        compiling = asyncio.create_task(asyncio.to_thread(compile_packages))
-        report("Starting etcd, kube-apiserver, kube-controller-manager and kube-scheduler ...")
-        async with ControlPlane.start(directory, report=report) as plane:
-            kubectl = Kubectl(plane.binaries["kubectl"], plane.kubeconfig)
-            report("Starting the node; installing the kinds and the operator's rights ...")
-            installing = asyncio.create_task(install(kubectl))
+        async with AsyncExitStack() as stack:
             try:
-                async with LocalNode.start(plane, settings) as node:
-                    if node.shortcoming:
-                        report(f"Note: {node.shortcoming}.")
-                    await compiling
-                    await installing
-                    report("Starting the operator ...")
-                    configuration = await load_configuration(str(plane.kubeconfig))
-                    async with Client(configuration, user_agent="qiskit-local") as client:
-                        ports = await start_operator(client, plane)
-                    yield cls(plane, node, kubectl, ports)
-            finally:
-                installing.cancel()
-                await asyncio.wait({installing})
+                async with asyncio.TaskGroup() as group:
+                    group.create_task(asyncio.to_thread(compile_packages))
+                    report("Starting etcd, kube-apiserver, kube-controller-manager and kube-scheduler ...")
+                    plane = await stack.enter_async_context(ControlPlane.start(directory, report=report))
+                    report("Starting the node; installing the kinds and the operator's rights ...")
+                    kubectl = Kubectl(plane.binaries["kubectl"], plane.kubeconfig)
+                    group.create_task(install(kubectl))
+                    node = await stack.enter_async_context(LocalNode.start(plane, settings))
+            except ExceptionGroup as failures:
+                # One cause is what a person can act on; what else failed followed from it.
+                raise failures.exceptions[0] from None
+            if node.shortcoming:
+                report(f"Note: {node.shortcoming}.")
+            report("Starting the operator ...")
+            configuration = await load_configuration(str(plane.kubeconfig))
+            async with Client(configuration, user_agent="qiskit-local") as client:
+                ports = await start_operator(client, plane)
+            yield cls(plane, node, kubectl, ports)

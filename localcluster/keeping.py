@@ -17,6 +17,7 @@ from typing import Any
 
 from localcluster.isolation import Isolation
 
+_OVER = "the keeper has ended"
 _ROOT = Path(__file__).parent.parent
 
 
@@ -57,6 +58,7 @@ class Keeper:
 
     def __init__(self, orders: asyncio.StreamWriter) -> None:
         self._orders = orders
+        self._over = False
         self._numbers = itertools.count(1)
         self._started: dict[int, asyncio.Future[int]] = {}
         self._exited: dict[int, asyncio.Future[int]] = {}
@@ -97,6 +99,8 @@ class Keeper:
         isolation: Isolation | None = None,
     ) -> Child:
         """Start a program, its output appended to `log`. Raises `NotStarted` if it cannot be executed."""
+        if self._over:
+            raise NotStarted(_OVER)
         loop = asyncio.get_running_loop()
         number = next(self._numbers)
         started = self._started[number] = loop.create_future()
@@ -132,8 +136,9 @@ class Keeper:
                 _settle(self._started.pop(number), NotStarted(event["error"]))
             else:
                 _settle(self._exited.pop(number), os.waitstatus_to_exitcode(event["status"]))
+        self._over = True
         for future in self._started.values():
-            _settle(future, NotStarted("The keeper ended."))
+            _settle(future, NotStarted(_OVER))
         for future in self._exited.values():
             _settle(future, -signal.SIGKILL)
 

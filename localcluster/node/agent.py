@@ -56,6 +56,7 @@ class Agent:
             Client(configuration, user_agent="qiskit-local-node") as client,
             Client(provisioning, user_agent="qiskit-local-provisioner") as administrator,
         ):
+            (directory / "pods").mkdir(mode=0o711, exist_ok=True)
             host = await probe(keeper, directory, shed_root=settings.shed_root)
             facts = machine_facts(settings.name, LOOPBACK)
             api = NodeApi(client, settings.name)

@@ -83,7 +83,7 @@ class NodeApi:
         return Path(path) if path else None
 
     async def write_status(self, pod: Mapping[str, Any], status: Mapping[str, Any]) -> None:
-        """Report a pod's status. Raises `PodIsGone`."""
+        """Report a pod's status. Raises `PodIsGone`, or an `ApiError` after which to try again."""
         metadata = pod["metadata"]
         # With the uid the API server refuses the report for a namesake that came later.
         body = {"metadata": {"uid": metadata["uid"]}, "status": status}
@@ -91,8 +91,13 @@ class NodeApi:
             await self.client.merge_patch(
                 PODS, metadata["name"], body, metadata["namespace"], subresource="status"
             )
-        except (NotFound, Conflict) as error:
+        except NotFound as error:
             raise PodIsGone(metadata["name"]) from error
+        except Conflict:
+            # A namesake, or too many writers at the same moment, in which case it is worth another try.
+            if not await self._is_there(pod):
+                raise PodIsGone(metadata["name"]) from None
+            raise
 
     async def remove(self, pod: Mapping[str, Any]) -> None:
         """Take a pod whose processes have ended out of the API."""
@@ -126,6 +131,11 @@ class NodeApi:
                     return
                 else:
                     yield kind, pod
+
+    async def _is_there(self, pod: Mapping[str, Any]) -> bool:
+        metadata = pod["metadata"]
+        found = await self._content(PODS, metadata["namespace"], metadata["name"])
+        return found is not None and found["metadata"]["uid"] == metadata["uid"]
 
     async def _content(self, resource: Resource, namespace: str, name: str) -> dict[str, Any] | None:
         try:

@@ -106,7 +106,8 @@ class PodLife:
                 await self._remove()
             for helper in helpers:
                 helper.cancel()
-        shutil.rmtree(self.folder / "volumes", ignore_errors=True)
+        for used in ("volumes", "tmp"):
+            shutil.rmtree(self.folder / used, ignore_errors=True)
 
     def forget(self) -> None:
         """Remove all that is left of the pod."""

@@ -50,6 +50,9 @@ class LocalNode:
         """
         settings = settings or NodeSettings()
         directory = plane.directory / f"node-{settings.name}"
+        directory.mkdir(parents=True, exist_ok=True)
+        # Pods pass through it under their own users; nobody else can find out what is in it.
+        directory.chmod(0o711)
         credentials = issue(plane, settings.name, directory / PRIVATE)
         (directory / SETTINGS).write_bytes(msgspec.json.encode(settings))
         log = plane.layout.logs / f"node-{settings.name}.log"

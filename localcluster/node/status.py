@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,6 +14,7 @@ from localcluster.node.downward import NodeFacts, Pod
 from localcluster.node.states import Phase, now
 
 _SECONDS_BETWEEN_TRIES = 0.5
+_log = logging.getLogger(__name__)
 
 
 def pod_status(
@@ -97,7 +99,10 @@ class Reporter:
                     self.gone.set()
                     self._idle.set()
                     return
-                except ApiError:
+                except ApiError as error:
+                    _log.warning(
+                        "The status of pod %s was not taken: %s", self._pod["metadata"]["name"], error
+                    )
                     self._next = self._next or status
                     await asyncio.sleep(_SECONDS_BETWEEN_TRIES)
             self._idle.set()

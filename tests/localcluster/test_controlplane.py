@@ -50,6 +50,11 @@ async def test_a_namespace_admits_pods_at_once(kubectl: Kubectl, namespace: str)
     assert pod["spec"]["serviceAccountName"] == "default"
 
 
+async def test_the_projects_kinds_are_served(crds: None, kubectl: Kubectl) -> None:
+    served = await kubectl("api-resources", "--api-group=quantum.io", "--output=name")
+    assert set(served.split()) >= {"qiskitjobs.quantum.io", "qiskitbackends.quantum.io"}
+
+
 async def test_garbage_collection_follows_owner_references(kubectl: Kubectl, namespace: str) -> None:
     await kubectl("create", "configmap", "owner", f"--namespace={namespace}")
     owner = json.loads(await kubectl("get", "configmap", "owner", f"--namespace={namespace}", "-ojson"))
