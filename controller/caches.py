@@ -13,7 +13,8 @@ import msgspec
 
 from api.meta import ObjectMeta
 from api.views import QiskitBackend, QiskitJob
-from controller.metrics import InformerAdapter, Metrics
+from controller.metric_adapters import InformerAdapter
+from controller.metrics import Metrics
 from informers import Informer, KubernetesObject, MultiNamespaceInformer
 from informers.store import Indexer
 from kube import CONFIG_MAPS, PODS, QISKIT_BACKENDS, QISKIT_JOBS, Client, PartialObject, Pod, Resource

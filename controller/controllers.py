@@ -10,7 +10,7 @@ import reconcilers.backend
 import reconcilers.job
 from backends.aer import AerBackend, AerSettings, GatewayAccess
 from backends.aer.pool import WarmPods
-from controller.metrics import QueueAdapter
+from controller.metric_adapters import QueueAdapter
 from controller.process import Surroundings
 from controller.term import Controller
 from informers import Key, WorkQueue

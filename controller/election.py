@@ -11,7 +11,8 @@ What makes it safe:
 - The work is awaited. If it has not ended shortly before the lease may go to somebody else, the process ends.
 - Every write carries the resourceVersion that it was decided on; a write that arrives late changes nothing.
 - Whatever ends the term (loss, stop, an error on either side), the work ends before the lease is given up.
-A lease that somebody deletes by hand while it is held is the one case left open: see `_waits`.
+A lease that somebody deletes by hand while it is held is the one case left open: a process that starts just then
+takes its absence for a fresh cluster.
 """
 
 from __future__ import annotations
@@ -22,26 +23,22 @@ import random
 import socket
 import uuid
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime, timedelta
-from typing import NoReturn, TypeVar
+from datetime import UTC, datetime
+from typing import NoReturn
 
 import structlog
 
-from controller.lease import JITTER_FACTOR, Lease, LeaseTimings, claim_body, release_body
+from controller.claim import Claim
+from controller.lease import JITTER_FACTOR, LeaseTimings
 from controller.metrics import Metrics
 from informers.timing import Clock, Sleep, loop_clock, loop_sleep
-from kube import LEASES, AlreadyExists, ApiError, Client, Conflict, NotFound
+from kube import ApiError, Client
 
 log = structlog.get_logger("election")
-
-T = TypeVar("T")
 
 ABORT_SHARE = 0.2
 """Last share of the time between renew deadline and expiry; work that reaches it is aborted. With the usual
 timings that is a second before the expiry, and safe for clocks whose speeds differ by up to 7 %."""
-
-RELEASE_ATTEMPTS = 3
-"""A release may meet a renewal of our own that was under way; more than twice it is somebody else's write."""
 
 
 def new_identity() -> str:
@@ -79,26 +76,15 @@ class LeaderElector:
         abort: Callable[[str], NoReturn] = abort_process,
     ) -> None:
         self.identity = identity
-        self._client = client
-        self._namespace = namespace
         self._name = name
         self._metrics = metrics
         self._timings = timings or LeaseTimings()
         self._clock = clock
         self._sleep = sleep
         self._rng = rng or random.Random()  # noqa: S311 - jitter, no secret
-        self._now = now
         self._abort = abort
-        self._stamp = datetime.min.replace(tzinfo=UTC)
-        self._held: Lease | None = None
-        """The record as this process last wrote it, while it believes to be the holder."""
-        self._sent = 0.0
-        """Clock time before the last successful claim was sent. Meaningful while `_held` is set."""
         self._leading = False
-        self._seen: Lease | None = None
-        self._seen_anything = False
-        self._changed = 0.0
-        """Clock time at which `_seen` was first seen as it is."""
+        self._claim = Claim(client, namespace, name, identity, timings=self._timings, clock=clock, now=now)
 
     @property
     def leading(self) -> bool:
@@ -107,7 +93,7 @@ class LeaderElector:
 
     def may_act(self) -> bool:
         """Whether guarded work may begin something now. Needs no turn of the event loop to become False."""
-        return self._held is not None and self._clock() < self._sent + self._timings.renew_deadline
+        return self._claim.held and self._clock() < self._claim.sent + self._timings.renew_deadline
 
     async def run(self, lead: Callable[[], Awaitable[None]]) -> None:
         """Take part until `lead` returns; called anew for each term, cancelled when the lease is lost.
@@ -179,17 +165,14 @@ class LeaderElector:
 
     async def _passed(self, seconds: float) -> None:
         """Return once `seconds` have passed since the last successful renewal was sent."""
-        while (left := self._sent + seconds - self._clock()) > 0:
+        while (left := self._claim.sent + seconds - self._clock()) > 0:
             await self._sleep(left)
 
     async def _acquire(self) -> None:
-        if self._held is not None:
-            # What we held counts as seen now: if it has vanished since, that is no fresh cluster.
-            self._seen, self._seen_anything, self._changed = self._held, True, self._clock()
-        self._held = None
+        self._claim.give_up()
         while True:
             try:
-                if await self._claim(leading=False):
+                if await self._claim.acquire():
                     return
             except (ApiError, TimeoutError) as error:
                 log.warning("the lease cannot be asked for", lease=self._name, error=_words(error))
@@ -200,130 +183,23 @@ class LeaderElector:
         while True:
             await self._sleep(self._timings.retry_period)
             try:
-                if not await self._claim(leading=True):
-                    self._held = None
+                if not await self._claim.renew():
                     return
             except (ApiError, TimeoutError) as error:
                 log.warning("the lease could not be renewed", lease=self._name, error=_words(error))
 
-    async def _claim(self, *, leading: bool) -> bool:
-        """Try once to write our name; False if the lease is somebody else's. Errors leave things as they are.
-
-        A holder writes over the record that it wrote last, without reading. Only if that is refused does it
-        read, and stays the holder only if the record still names it (or is gone).
-        """
-        if leading and self._held is not None:
-            try:
-                await self._write(self._held)
-                return True
-            except (Conflict, NotFound):
-                pass
-        found = await self._read()
-        if leading:
-            if found is not None and found.holder != self.identity:
-                return False
-        elif self._waits(found):
-            return False
-        try:
-            await self._write(found)
-        except (Conflict, AlreadyExists, NotFound):
-            if leading:
-                raise
-            return False
-        return True
-
-    def _waits(self, found: Lease | None) -> bool:
-        """Whether a candidate has to leave the lease alone.
-
-        A lease that vanishes before our eyes may still have a holder at work, so it is waited for like any
-        other. Only a candidate that has never seen a lease takes the absence of one for a fresh cluster.
-        """
-        first = not self._seen_anything
-        before = self._seen
-        changed = first or (found is None) != (before is None) or _record(found) != _record(before)
-        if changed:
-            self._changed = self._clock()
-            self._seen = found
-            self._seen_anything = True
-        if found is not None and found.holder in ("", self.identity):
-            return False
-        if found is None:
-            if first:
-                self._changed = float("-inf")
-            duration = self._timings.lease_duration
-        else:
-            duration = float(found.spec.lease_duration_seconds or self._timings.lease_duration)
-        return self._clock() < self._changed + duration
-
-    async def _read(self) -> Lease | None:
-        timeout = self._timings.call_timeout
-        try:
-            return await _within(
-                timeout,
-                self._client.get(LEASES, self._name, self._namespace, type=Lease, timeout=timeout),
-            )
-        except NotFound:
-            return None
-
-    async def _write(self, found: Lease | None) -> None:
-        # A record that does not change would look abandoned, whatever the wall clock does.
-        self._stamp = max(self._now(), self._stamp + timedelta(microseconds=1))
-        body = claim_body(
-            found,
-            namespace=self._namespace,
-            name=self._name,
-            identity=self.identity,
-            duration=self._timings.lease_duration,
-            now=self._stamp,
-        )
-        timeout = self._timings.call_timeout
-        sent = self._clock()
-        if found is None:
-            call = self._client.create(LEASES, body, self._namespace, type=Lease, timeout=timeout)
-        else:
-            call = self._client.merge_patch(
-                LEASES, self._name, body, self._namespace, type=Lease, timeout=timeout
-            )
-        self._held = await _within(timeout, call)
-        self._sent = sent
-
     async def _release(self) -> None:
-        """Give the lease up, if it is still ours. Best effort: an unreleased lease expires by itself."""
-        held, self._held = self._held, None
+        """Best effort: an unreleased lease expires by itself."""
         try:
-            for _ in range(RELEASE_ATTEMPTS):
-                if held is None or held.holder != self.identity:
-                    return
-                try:
-                    body = release_body(held, max(self._now(), self._stamp + timedelta(microseconds=1)))
-                    timeout = self._timings.call_timeout
-                    await _within(
-                        timeout,
-                        self._client.merge_patch(
-                            LEASES, self._name, body, self._namespace, type=Lease, timeout=timeout
-                        ),
-                    )
-                except Conflict:
-                    held = await self._read()
-                else:
-                    log.info("lease released", identity=self.identity, lease=self._name)
-                    self._metrics.leader_transitions.labels("released").inc()
-                    return
+            if await self._claim.release():
+                log.info("lease released", identity=self.identity, lease=self._name)
+                self._metrics.leader_transitions.labels("released").inc()
         except (ApiError, TimeoutError) as error:
             log.warning("the lease could not be released", lease=self._name, error=_words(error))
 
 
 async def _call(lead: Callable[[], Awaitable[None]]) -> None:
     await lead()
-
-
-async def _within(seconds: float, call: Awaitable[T]) -> T:
-    async with asyncio.timeout(seconds):
-        return await call
-
-
-def _record(lease: Lease | None) -> object:
-    return None if lease is None else (lease.metadata.uid, lease.spec)
 
 
 def _words(error: BaseException) -> str:

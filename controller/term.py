@@ -14,7 +14,8 @@ from typing import Any, Protocol
 
 import structlog
 
-from controller.metrics import Metrics, QueueAdapter
+from controller.metric_adapters import QueueAdapter
+from controller.metrics import Metrics
 from controller.runner import Reconcile, Runner
 from informers import Key, WorkQueue
 

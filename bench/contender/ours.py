@@ -8,7 +8,8 @@ import asyncio
 from bench.contender.harness import Journal, run
 from bench.sample import DONE_PATCH, SAMPLES, SELECTOR, Sample, child
 from controller.garbage import GarbagePolicy
-from controller.metrics import InformerAdapter, Metrics, QueueAdapter
+from controller.metric_adapters import InformerAdapter, QueueAdapter
+from controller.metrics import Metrics
 from controller.runner import Runner
 from informers import PRIORITY_INITIAL, Informer, Key, OwnWrites, Tombstone, WorkQueue, key_of, last_state
 from kube import CONFIG_MAPS, AlreadyExists, Client, PartialObject, load_configuration

@@ -6,7 +6,8 @@ import asyncio
 
 import pytest
 
-from controller.metrics import InformerAdapter, Metrics, QueueAdapter
+from controller.metric_adapters import InformerAdapter, QueueAdapter
+from controller.metrics import Metrics
 from informers import PRIORITY_INITIAL, InformerMetrics, Key, QueueMetrics, WorkQueue
 
 pytestmark = pytest.mark.looptime

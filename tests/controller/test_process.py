@@ -15,7 +15,7 @@ import pytest
 from api.views import QiskitJob
 from controller.health import Heartbeat
 from controller.lease import Lease
-from controller.metrics import QueueAdapter
+from controller.metric_adapters import QueueAdapter
 from controller.process import NAME, Process, Surroundings
 from controller.settings import Settings
 from controller.term import Controller

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from controller.metrics import Metrics, QueueAdapter
+from controller.metric_adapters import QueueAdapter
+from controller.metrics import Metrics
 from controller.term import Controller, Term
 from informers import Key, WorkQueue
 from informers.timing import loop_clock
