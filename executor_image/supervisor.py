@@ -101,7 +101,7 @@ class Supervisor:
         log.info("result stored at %s", location)
 
 
-def _first(group: BaseExceptionGroup[Failed | GatewayRefused]) -> Failed | GatewayRefused:
+def _first(group: BaseExceptionGroup[BaseException]) -> Failed | GatewayRefused:
     """The one error of a task group; a failure of the work itself says more than a refusal at the same time."""
     errors = [error for error in group.exceptions if isinstance(error, Failed | GatewayRefused)]
     return next((error for error in errors if isinstance(error, Failed)), errors[0])
