@@ -20,6 +20,7 @@ LAST = (
     "test_api_server",
     "test_namespaced_mode",
     "test_pages",
+    "test_uninstall",
 )
 """Files whose tests disturb the whole cluster, in this order after all others."""
 

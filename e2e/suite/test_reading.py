@@ -68,7 +68,7 @@ def test_a_spec_is_refused_by_the_api_server_with_the_field_that_is_wrong(kubect
     kubectl.apply(a_job("bell", suspend=True))
     changed = kubectl.run("patch", "qjob", "bell", "--type=merge", "-p", '{"spec":{"execution":{"shots":9}}}')
     assert "spec.execution" in changed.stderr
-    assert "immutable" in changed.stderr
+    assert "cannot be changed" in changed.stderr
 
 
 @pytest.mark.parametrize(
