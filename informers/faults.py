@@ -3,13 +3,7 @@
 from __future__ import annotations
 
 from informers.events import Fault
-from kube.errors import ApiError, DeadlineExceeded, Unreachable
-
-TOO_LARGE_CAUSE = "ResourceVersionTooLarge"
-"""The cause in `details` of a 504 Timeout (kubernetes 1.17 and later)."""
-
-TOO_LARGE_MESSAGE = "too large resource version"
-"""What older servers and proxies that drop `details` leave us with; lower case."""
+from kube.errors import ApiError, DeadlineExceeded, Unreachable, is_version_too_large
 
 UNSUPPORTED_STATUS = frozenset({400, 405, 422})
 """Answers of a server that does not know `sendInitialEvents`."""
@@ -19,7 +13,7 @@ def fault_of_status(code: int, reason: str, message: str, details: object = None
     """Sorts a Status by its code, reason and details (whatever their shape: they are searched as text)."""
     if code == 410 or reason in ("Expired", "Gone"):
         return Fault.EXPIRED
-    if TOO_LARGE_CAUSE in str(details) or TOO_LARGE_MESSAGE in message.lower():
+    if is_version_too_large(message, details):
         return Fault.TOO_LARGE
     if code == 429 or reason == "TooManyRequests":
         return Fault.REFUSED

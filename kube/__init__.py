@@ -27,6 +27,7 @@ from kube.errors import (
     Unauthorized,
     Unreachable,
     UnsupportedMediaType,
+    VersionTooLarge,
 )
 from kube.events import EventRecorder
 from kube.objects import (
@@ -127,6 +128,7 @@ __all__ = [
     "Unauthorized",
     "Unreachable",
     "UnsupportedMediaType",
+    "VersionTooLarge",
     "Waiting",
     "load_configuration",
     "merge_patch_between",

@@ -92,6 +92,13 @@ class ServerTimeout(ApiError):
     """504, and 500 ServerTimeout: the server gave up; the request may or may not have been carried out."""
 
 
+class VersionTooLarge(ServerTimeout):
+    """504: the server has not reached the resource version asked for.
+
+    It asks to be asked again, but the version may be of another history (a restored etcd) and never come.
+    """
+
+
 class Unreachable(ApiError):
     """No answer: the connection was refused or cut. A request that writes may have been carried out."""
 
@@ -144,11 +151,25 @@ _ETCD_TOO_LARGE = "request is too large"
 """etcd's refusal of what the API server let through comes as a 500 without a reason."""
 
 
+_TOO_LARGE_CAUSE = "ResourceVersionTooLarge"
+"""The cause in `details` of a 504 Timeout."""
+
+_TOO_LARGE_MESSAGE = "too large resource version"
+"""What proxies that drop `details` leave of it; lower case."""
+
+
+def is_version_too_large(message: str, details: object) -> bool:
+    """Whether a Status says so; `details` of whatever shape are searched as text."""
+    return _TOO_LARGE_CAUSE in str(details) or _TOO_LARGE_MESSAGE in message.lower()
+
+
 def error_of(
     status: int, reason: str, message: str, *, retry_after: float | None = None, details: Any = None
 ) -> ApiError:
     """The error for a Status, as the most telling class."""
     if status == 500 and not reason and _ETCD_TOO_LARGE in message:
         reason = "RequestEntityTooLarge"
+    if status == 504 and is_version_too_large(message, details):
+        return VersionTooLarge(status, reason, message, retry_after=retry_after, details=details)
     kind = _BY_REASON.get(reason) or _BY_STATUS.get(status) or (InternalError if status >= 500 else ApiError)
     return kind(status, reason or f"HTTP{status}", message, retry_after=retry_after, details=details)

@@ -12,7 +12,7 @@ import aiohttp
 import msgspec
 
 from kube.config import Configuration
-from kube.errors import ApiError, DeadlineExceeded, Unauthorized, Unreachable, error_of
+from kube.errors import ApiError, DeadlineExceeded, Unauthorized, Unreachable, VersionTooLarge, error_of
 from kube.objects import Status
 
 RETRIES = 10
@@ -226,7 +226,13 @@ def _payload(body: bytes | None) -> bytes | io.BytesIO | None:
 
 
 def _wait(error: ApiError) -> float | None:
-    """How long the server asks us to wait, if the request may be repeated at all."""
+    """How long the server asks us to wait, if the request may be repeated at all.
+
+    A version that the server has not reached may never come, and there is a better answer to it than waiting:
+    to ask for the latest state, which is the caller's to decide (G1).
+    """
+    if isinstance(error, VersionTooLarge):
+        return None
     return error.retry_after if error.status == 429 or error.status >= 500 else None
 
 

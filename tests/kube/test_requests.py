@@ -29,6 +29,7 @@ from kube import (
     TooLarge,
     TooManyRequests,
     Unreachable,
+    VersionTooLarge,
 )
 from tests.faults.proxy import FaultProxy
 from tests.faults.rules import Answer, Matching, Refuse, Silence
@@ -194,6 +195,15 @@ async def test_g45_without_retry_after_nothing_is_sent_again(
     fault_proxy.faults.add(Answer(500, "InternalError"), times=1)
     with pytest.raises(InternalError):
         await proxied.create(CONFIG_MAPS, config_map("once"), namespace)
+    assert sleeps.asked == []
+    assert len(fault_proxy.seen) == 1
+
+
+async def test_g1_a_version_that_the_server_has_not_reached_is_refused_once(
+    proxied: Client, fault_proxy: FaultProxy, sleeps: Sleeps, namespace: str
+) -> None:
+    with pytest.raises(VersionTooLarge):
+        await proxied.list(CONFIG_MAPS, namespace, resource_version="999999999999")
     assert sleeps.asked == []
     assert len(fault_proxy.seen) == 1
 

@@ -20,6 +20,7 @@ from kube import (
     ServiceUnavailable,
     TooManyRequests,
     Unreachable,
+    VersionTooLarge,
 )
 from kube.client import REQUEST_TIMEOUT
 from tests.kube.servers import Recorded, serving, status
@@ -208,6 +209,24 @@ async def test_g45_a_wait_beyond_the_deadline_is_the_callers(looptime: Any) -> N
         with pytest.raises(ServiceUnavailable) as caught:
             await client.get(CONFIG_MAPS, "any", "ns")
     assert caught.value.retry_after == 45
+    assert len(server.requests) == 1
+    assert looptime < 1
+
+
+async def test_g1_a_version_that_is_too_large_is_not_waited_for(looptime: Any) -> None:
+    """The server says "in a second" each time; after a restore from backup the version never comes."""
+    body = {
+        "kind": "Status",
+        "code": 504,
+        "reason": "Timeout",
+        "message": "Timeout: Too large resource version: 900, current: 30",
+        "details": {"causes": [{"reason": "ResourceVersionTooLarge"}], "retryAfterSeconds": 1},
+    }
+    server = Recorded(lambda: web.json_response(body, status=504, headers={"Retry-After": "1"}))
+    async with serving(server.answer) as there, Client(there, user_agent="test") as client:
+        with pytest.raises(VersionTooLarge) as caught:
+            await client.list(CONFIG_MAPS, "ns", resource_version="900")
+    assert caught.value.retry_after == 1
     assert len(server.requests) == 1
     assert looptime < 1
 
