@@ -14,6 +14,8 @@ import psutil
 from bench.sample import SAMPLE_DEFINITION, SAMPLES
 from kube import CRDS, NAMESPACES, ApiError, Client, load_configuration
 from localcluster.controlplane import ControlPlane
+from localcluster.crds import install_crds
+from localcluster.kubectl import Kubectl
 
 CREATORS = 16
 """Requests under way at once while objects are made."""
@@ -75,6 +77,7 @@ async def start() -> AsyncIterator[Cluster]:
         async with Client(configuration, user_agent="bench", request_timeout=60.0) as client:
             await client.create(CRDS, SAMPLE_DEFINITION)
             await _served(client)
+            await install_crds(Kubectl(plane.binaries["kubectl"], plane.kubeconfig))
             yield Cluster(plane, client)
 
 

@@ -42,7 +42,7 @@ async def _furnish(cluster: Cluster, plan: Plan, namespace: str) -> None:
     await cluster.create_samples(namespace, [f"old-{number:05d}" for number in range(plan.objects)])
     async with running(
         KOPF,
-        kubeconfig=cluster.plane.kubeconfig,
+        cluster.plane,
         namespace=namespace,
         workers=plan.workers,
         expect=plan.objects,
@@ -57,7 +57,7 @@ async def _round(
     await cluster.create_samples(namespace, [name])
     async with running(
         contender,
-        kubeconfig=cluster.plane.kubeconfig,
+        cluster.plane,
         namespace=namespace,
         workers=plan.workers,
         expect=1,

@@ -15,6 +15,8 @@ from typing import Any
 
 import msgspec
 
+from localcluster.controlplane import ControlPlane
+
 ROOT = Path(__file__).parent.parent
 TAIL = 2000
 
@@ -30,6 +32,8 @@ class Contender:
 
 OURS = Contender("ours", "bench.contender.ours")
 BARE = Contender("bare client", "bench.contender.bare")
+OPERATOR = Contender("operator", "bench.contender.operator", "account")
+OPERATOR_KUBECONFIG = Contender("operator, kubeconfig", "bench.contender.operator", "kubeconfig")
 KOPF = Contender("kopf", "bench.contender.kopf_operator", "create")
 KOPF_EVENT = Contender("kopf, low-level", "bench.contender.kopf_operator", "event")
 
@@ -98,16 +102,28 @@ class Running:
 
 @asynccontextmanager
 async def running(
-    contender: Contender, *, kubeconfig: Path, namespace: str, workers: int, expect: int
+    contender: Contender,
+    plane: ControlPlane,
+    *,
+    namespace: str,
+    workers: int,
+    expect: int = 0,
+    validation_url: str | None = None,
 ) -> AsyncIterator[Running]:
     """Start a contender; it is ended with the block."""
-    with tempfile.TemporaryDirectory(prefix="bench-") as folder:
-        log = Path(folder, "stderr")
+    with tempfile.TemporaryDirectory(prefix="bench-") as name:
+        folder = Path(name)
+        (folder / "ca.crt").write_bytes(plane.authority.certificate)
+        plane.authority.client("bench", ["system:masters"]).write(folder / "client")
         command = [
-            sys.executable, "-m", contender.module, "--kubeconfig", str(kubeconfig), "--namespace", namespace,
+            sys.executable, "-m", contender.module, "--kubeconfig", str(plane.kubeconfig),
+            "--server", plane.server, "--credentials", name, "--namespace", namespace,
             "--workers", str(workers), "--expect", str(expect), "--style", contender.style,
         ]  # fmt: skip
-        with log.open("wb") as stderr:  # noqa: ASYNC230 - before anything is measured
+        if validation_url is not None:
+            command += ["--validation-url", validation_url]
+        log = folder / "stderr"
+        with log.open("wb") as stderr:
             process = await asyncio.create_subprocess_exec(
                 *command,
                 cwd=ROOT,

@@ -50,7 +50,7 @@ async def _round(cluster: Cluster, plan: Plan, contender: Contender) -> tuple[li
         await cluster.create_samples(namespace, ["first"])
         async with running(
             contender,
-            kubeconfig=cluster.plane.kubeconfig,
+            cluster.plane,
             namespace=namespace,
             workers=plan.workers,
             expect=1,

@@ -60,9 +60,7 @@ async def _furnish(cluster: Cluster, namespace: str, objects: int) -> None:
 
 async def _run(cluster: Cluster, namespace: str, plan: Plan, style: str) -> dict[str, float]:
     contender = Contender(style, MODULE, style)
-    async with running(
-        contender, kubeconfig=cluster.plane.kubeconfig, namespace=namespace, workers=1, expect=0
-    ) as process:
+    async with running(contender, cluster.plane, namespace=namespace, workers=1, expect=0) as process:
         listed = await process.until("listed", 60 + plan.objects / 10)
     if listed["objects"] != plan.objects:
         raise AssertionError(f"{style} has {listed['objects']} of {plan.objects} objects")

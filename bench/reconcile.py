@@ -48,7 +48,7 @@ async def _round(cluster: Cluster, plan: Plan, contender: Contender) -> dict[str
         writes, server_cpu = await cluster.writes(), cluster.apiserver_cpu()
         async with running(
             contender,
-            kubeconfig=cluster.plane.kubeconfig,
+            cluster.plane,
             namespace=namespace,
             workers=plan.workers,
             expect=plan.objects,

@@ -12,9 +12,9 @@ import gc
 
 import msgspec
 
-from bench.contender.harness import Journal, run
+from bench.contender.harness import Journal, configuration, run
 from bench.sample import DONE_PATCH, SAMPLES, SELECTOR, Sample, child
-from kube import CONFIG_MAPS, Client, load_configuration
+from kube import CONFIG_MAPS, Client
 
 
 class _List(msgspec.Struct):
@@ -30,9 +30,8 @@ class _Event(msgspec.Struct):
 async def work(options: argparse.Namespace, journal: Journal) -> None:
     """Do the samples that are there, then those that come."""
     namespace = options.namespace
-    configuration = await load_configuration(options.kubeconfig)
     todo: asyncio.Queue[tuple[str, str]] = asyncio.Queue()
-    async with Client(configuration, user_agent="bench-bare") as client:
+    async with Client(configuration(options), user_agent="bench-bare") as client:
         listed = msgspec.json.decode(await client.list(SAMPLES, namespace), type=_List)
         for sample in listed.items:
             if sample.status.phase != "Done":

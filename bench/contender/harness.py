@@ -13,13 +13,17 @@ import argparse
 import asyncio
 import json
 import os
+import ssl
 import sys
 import threading
 import time
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 import psutil
+
+from kube import Configuration
 
 
 class Journal:
@@ -79,11 +83,23 @@ def arguments() -> argparse.Namespace:
     """The arguments that every contender takes."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--kubeconfig", required=True)
+    parser.add_argument("--server", required=True)
+    parser.add_argument(
+        "--credentials", type=Path, required=True, help="folder of ca.crt, client.crt, client.key"
+    )
     parser.add_argument("--namespace", required=True)
     parser.add_argument("--workers", type=int, required=True)
     parser.add_argument("--expect", type=int, required=True)
     parser.add_argument("--style", default="")
+    parser.add_argument("--validation-url", default="http://127.0.0.1:1")
     return parser.parse_args()
+
+
+def configuration(options: argparse.Namespace) -> Configuration:
+    """How the API server is reached: as in a pod, without the loader of kubeconfigs and its 38 MB."""
+    context = ssl.create_default_context(cafile=options.credentials / "ca.crt")
+    context.load_cert_chain(options.credentials / "client.crt", options.credentials / "client.key")
+    return Configuration(options.server, context)
 
 
 def listen(journal: Journal) -> None:

@@ -14,18 +14,17 @@ from typing import Any
 
 import kopf
 
-from bench.contender.harness import Journal, run
+from bench.contender.harness import Journal, configuration, run
 from bench.sample import DONE_PATCH, LABELS, SAMPLES, child
-from kube import CONFIG_MAPS, Client, load_configuration
+from kube import CONFIG_MAPS, Client
 
 
 async def work(options: argparse.Namespace, journal: Journal) -> None:
     """Run the operator until cancelled."""
     os.environ["KUBECONFIG"] = options.kubeconfig
-    configuration = await load_configuration(options.kubeconfig)
     registry = kopf.OperatorRegistry()
     namespace = options.namespace
-    async with Client(configuration, user_agent="bench-kopf") as client:
+    async with Client(configuration(options), user_agent="bench-kopf") as client:
 
         def login(**kwargs: Any) -> Any:
             return kopf.login_with_kubeconfig(**kwargs)

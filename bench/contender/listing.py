@@ -23,7 +23,7 @@ from typing import Any, cast
 
 import psutil
 
-from bench.contender.harness import arguments, say
+from bench.contender.harness import arguments, configuration, say
 
 Fetch = Callable[[], Awaitable[object]]
 
@@ -45,10 +45,9 @@ async def work(options: argparse.Namespace) -> None:
 @asynccontextmanager
 async def _ours(options: argparse.Namespace, only_decode: bool) -> AsyncIterator[Fetch]:
     from informers import Informer, ListWatch
-    from kube import PODS, Client, Pod, load_configuration
+    from kube import PODS, Client, Pod
 
-    configuration = await load_configuration(options.kubeconfig)
-    async with Client(configuration, user_agent="bench") as client, asyncio.TaskGroup() as group:
+    async with Client(configuration(options), user_agent="bench") as client, asyncio.TaskGroup() as group:
         source: ListWatch = client
         if only_decode:
             source = cast("ListWatch", Canned(await client.list(PODS, options.namespace)))

@@ -5,14 +5,14 @@ from __future__ import annotations
 import argparse
 import asyncio
 
-from bench.contender.harness import Journal, run
+from bench.contender.harness import Journal, configuration, run
 from bench.sample import DONE_PATCH, SAMPLES, SELECTOR, Sample, child
 from controller.garbage import GarbagePolicy
 from controller.metric_adapters import InformerAdapter, QueueAdapter
 from controller.metrics import Metrics
 from controller.runner import Runner
 from informers import PRIORITY_INITIAL, Informer, Key, OwnWrites, Tombstone, WorkQueue, key_of, last_state
-from kube import CONFIG_MAPS, AlreadyExists, Client, PartialObject, load_configuration
+from kube import CONFIG_MAPS, AlreadyExists, Client, PartialObject
 from reconcilers.result import DONE, Result
 
 
@@ -20,8 +20,7 @@ async def work(options: argparse.Namespace, journal: Journal) -> None:
     """Reconcile samples until cancelled."""
     metrics = Metrics()
     namespace = options.namespace
-    configuration = await load_configuration(options.kubeconfig)
-    async with Client(configuration, user_agent="bench-ours") as client:
+    async with Client(configuration(options), user_agent="bench-ours") as client:
         samples = Informer(
             client, SAMPLES, Sample, namespace=namespace, metrics=InformerAdapter(metrics, "samples")
         )
