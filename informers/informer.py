@@ -22,8 +22,8 @@ from informers.metrics import InformerMetrics, NoInformerMetrics
 from informers.objects import KubernetesObject
 from informers.reflector import Reflector
 from informers.source import CollectionSource
-from informers.store import Change, Indexer, Store
-from informers.timing import Clock, Sleep, let_others_run, loop_clock, loop_sleep
+from informers.store import Indexer, Store
+from informers.timing import Clock, Sleep, loop_clock, loop_sleep
 from kube.resources import Resource
 
 T = TypeVar("T", bound=KubernetesObject)
@@ -33,9 +33,6 @@ RESYNC_PERIOD = 36_000.0
 
 RESYNC_JITTER = 0.1
 """Share by which each period is shortened or stretched."""
-
-RESYNC_SLICE = 256
-"""Objects replayed between two turns of the event loop (H2)."""
 
 
 class Informer(Generic[T]):
@@ -157,13 +154,7 @@ class Informer(Generic[T]):
 
     async def resync(self) -> None:
         """Tells the handlers of every cached object once more; asks nothing of the server (G22)."""
-        store = self._cache.store
-        for count, key in enumerate(store.keys()):
-            if count % RESYNC_SLICE == RESYNC_SLICE - 1:
-                await let_others_run()
-            obj = store.get(key)  # as it is now, so that nothing older follows a newer notification
-            if obj is not None:
-                self._cache.audience.tell(Change(key, obj, obj))
+        await self._cache.resync()
 
     async def _resync_loop(self, period: float) -> None:
         while True:
