@@ -5,10 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from kube import CONFIG_MAPS, Client, merge_patch_between
+
+unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+"""No example fails because the machine is busy."""
 
 scalars = st.integers() | st.text(max_size=3)
 objects = st.recursive(
@@ -31,6 +34,7 @@ def patched(target: Any, patch: Any) -> Any:
     return result
 
 
+@unhurried
 @given(objects, objects)
 def test_the_patch_between_two_states_leads_from_one_to_the_other(
     old: dict[str, Any], new: dict[str, Any]
@@ -38,6 +42,7 @@ def test_the_patch_between_two_states_leads_from_one_to_the_other(
     assert patched(old, merge_patch_between(old, new)) == new
 
 
+@unhurried
 @given(objects)
 def test_between_a_state_and_itself_there_is_nothing_to_send(state: dict[str, Any]) -> None:
     assert merge_patch_between(state, state) == {}

@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from kube import CONFIG_MAPS, Client, Gone, TooManyRequests, Unreachable
@@ -21,6 +21,7 @@ async def chunked(chunks: list[bytes]) -> AsyncIterator[bytes]:
         yield chunk
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(texts=st.lists(st.text(min_size=1).filter(lambda t: t.strip() and "\n" not in t)), data=st.data())
 async def test_h5_lines_do_not_depend_on_where_chunks_end(texts: list[str], data: st.DataObject) -> None:
     whole = b"".join(text.encode() + b"\n" for text in texts)
