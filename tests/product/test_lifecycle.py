@@ -143,7 +143,7 @@ async def test_a_pod_that_somebody_deletes_is_made_again(lab: Lab) -> None:
 
 
 async def test_retries_end_with_the_last_cause(lab: Lab) -> None:
-    policy = {"retryPolicy": {"maxRetries": 1, "backoff": {"initial": "1s"}}}
+    policy: dict[str, Any] = {"retryPolicy": {"maxRetries": 1, "backoff": {"initial": "1s"}}}
     await lab.submit(SLOW_TO_RUN, **policy)
     for attempt in (1, 2):
         job = await lab.until(runs_attempt(attempt))
