@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from urllib.parse import quote
 
 from api.names import GROUP, VERSION
+from kube.errors import Invalid
+
+_PLAIN = re.compile(r"[a-zA-Z0-9.-]+").fullmatch
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,16 +33,27 @@ class Resource:
         """The URL path of the collection, of one object, or of an object's subresource.
 
         Without a namespace, a namespaced resource's collection is that of all namespaces.
+
+        Raises:
+            Invalid: if a name would make it the path of something else.
         """
         parts = ["/apis", self.group, self.version] if self.group else ["/api", self.version]
         if self.namespaced and namespace is not None:
-            parts += ["namespaces", quote(namespace, safe="")]
+            parts += ["namespaces", _segment(namespace)]
         parts.append(self.plural)
         if name is not None:
-            parts.append(quote(name, safe=""))
+            parts.append(_segment(name))
         if subresource is not None:
             parts.append(subresource)
         return "/".join(parts)
+
+
+def _segment(name: str) -> str:
+    # Names come out of users' specs. An empty one would turn the deletion of an object into that of all,
+    # and two dots would lead up to another resource.
+    if name in ("", ".", ".."):
+        raise Invalid(422, "Invalid", f"{name!r} is not a name")
+    return name if _PLAIN(name) else quote(name, safe="")
 
 
 PODS = Resource("", "v1", "pods", "Pod")

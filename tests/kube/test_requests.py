@@ -278,3 +278,18 @@ def test_paths_are_those_of_the_api() -> None:
     assert PODS.path("ns", "p", "log") == "/api/v1/namespaces/ns/pods/p/log"
     assert PODS.path() == "/api/v1/pods"
     assert NAMESPACES.path(None, "a/b") == "/api/v1/namespaces/a%2Fb"
+
+
+@pytest.mark.parametrize("name", ["", ".", ".."])
+def test_no_name_makes_a_path_that_of_something_else(name: str) -> None:
+    """An empty one would turn a delete of one object into one of all."""
+    with pytest.raises(Invalid):
+        PODS.path("ns", name)
+    with pytest.raises(Invalid):
+        PODS.path(name, "pod")
+
+
+async def test_a_name_out_of_a_spec_stays_a_name(client: Client, namespace: str) -> None:
+    for name in ("../secrets/token", "a?b=c", "a#b", "%2e%2e", "../..", "a b"):
+        with pytest.raises((NotFound, BadRequest)):
+            await client.get(CONFIG_MAPS, name, namespace)
