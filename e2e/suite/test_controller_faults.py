@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import pytest
-
+from e2e.suite.backends import a_backend, on
 from e2e.suite.installing import CONTROLLER, until_up
 from e2e.suite.jobs import a_job, all_completed, phases
 from e2e.suite.kubectl import Kubectl
@@ -13,7 +12,8 @@ from e2e.suite.probes import killing, run_on_node
 from e2e.suite.waiting import eventually
 
 JOBS = 50
-TINY = {"requests": {"cpu": "10m", "memory": "160Mi"}, "limits": {"memory": "512Mi"}}
+AT_A_TIME = 6
+"""Enough to be interrupted in every stage, few enough for a node of two cores."""
 
 
 def _delete(cluster: Kubectl, operator: Kubectl) -> None:
@@ -21,28 +21,41 @@ def _delete(cluster: Kubectl, operator: Kubectl) -> None:
 
 
 def _kill(cluster: Kubectl, operator: Kubectl) -> None:
-    """SIGKILL, from the node."""
-    pod = operator.json("get", "pod", "-l", f"app.kubernetes.io/name={CONTROLLER}")["items"][0]
-    run_on_node(cluster, pod["spec"]["nodeName"], killing("-m", "controller"))
+    pods = operator.json("get", "pod", "-l", f"app.kubernetes.io/name={CONTROLLER}")["items"]
+    (node,) = {pod["spec"]["nodeName"] for pod in pods if "deletionTimestamp" not in pod["metadata"]}
+    assert "killed" in run_on_node(cluster, node, killing("-m", "controller"))
 
 
 def _roll(cluster: Kubectl, operator: Kubectl) -> None:
     operator("rollout", "restart", f"deployment/{CONTROLLER}")
 
 
-@pytest.mark.parametrize("fault", [_delete, _kill, _roll], ids=["deleted", "killed", "rolled"])
-def test_fifty_jobs_end_once_each(
-    kubectl: Kubectl,
-    cluster: Kubectl,
-    operator: Kubectl,
-    fault: Callable[[Kubectl, Kubectl], None],
+FAULTS: dict[int, Callable[[Kubectl, Kubectl], None]] = {5: _delete, 18: _kill, 32: _roll}
+"""What happens after how many jobs have ended."""
+
+
+def test_fifty_jobs_end_once_each_while_the_controller_is_deleted_killed_and_rolled(
+    kubectl: Kubectl, cluster: Kubectl, operator: Kubectl
 ) -> None:
-    kubectl.apply(*(a_job(f"bell-{number:02d}", resources=TINY) for number in range(JOBS)))
-    eventually(lambda: list(phases(kubectl).values()).count("Completed") >= 5, within=120)
-    fault(cluster, operator)
+    kubectl.apply(
+        a_backend("few", limits={"concurrentJobs": AT_A_TIME}),
+        *(a_job(f"bell-{number:02d}", backend=on("few")) for number in range(JOBS)),
+    )
+    for ended, fault in FAULTS.items():
+        _until_completed(kubectl, ended)
+        assert _completed(kubectl) < JOBS, "the fault came too late to meet a job"
+        fault(cluster, operator)
+        until_up(cluster)
     all_completed(kubectl, JOBS, within=240)
-    until_up(cluster)
     _nothing_ran_twice(kubectl)
+
+
+def _until_completed(kubectl: Kubectl, count: int) -> None:
+    eventually(lambda: _completed(kubectl) >= count, within=150, every=0.5)
+
+
+def _completed(kubectl: Kubectl) -> int:
+    return list(phases(kubectl).values()).count("Completed")
 
 
 def _nothing_ran_twice(kubectl: Kubectl) -> None:

@@ -3,26 +3,11 @@
 from __future__ import annotations
 
 import json
-from typing import Any
 
+from e2e.suite.backends import a_backend, on
 from e2e.suite.jobs import a_busy_job, a_job, events_of, pods_of, until_phase, until_reason
 from e2e.suite.kubectl import Kubectl
 from e2e.suite.waiting import eventually
-
-
-def a_backend(name: str, **spec: Any) -> dict[str, Any]:
-    """A local simulator with properties of its own."""
-    return {
-        "apiVersion": "quantum.io/v1",
-        "kind": "QiskitBackend",
-        "metadata": {"name": name},
-        "spec": {"type": "local_simulator", **spec},
-    }
-
-
-def on(backend: str) -> dict[str, str]:
-    """The job's choice of a backend."""
-    return {"type": "local_simulator", "name": backend}
 
 
 def test_an_image_that_cannot_be_pulled_is_waited_for_and_then_named(kubectl: Kubectl) -> None:

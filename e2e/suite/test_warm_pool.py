@@ -4,24 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
+from e2e.suite.backends import a_backend, on
 from e2e.suite.jobs import a_job, until_phase
 from e2e.suite.kubectl import Kubectl
 from e2e.suite.waiting import eventually
 
 
 def test_jobs_take_warm_pods_once_each_and_the_pool_fills_again(kubectl: Kubectl) -> None:
-    kubectl.apply(
-        {
-            "apiVersion": "quantum.io/v1",
-            "kind": "QiskitBackend",
-            "metadata": {"name": "fast"},
-            "spec": {"type": "local_simulator", "warmPool": {"size": 2}},
-        }
-    )
+    kubectl.apply(a_backend("fast", warmPool={"size": 2}))
     eventually(lambda: _warm(kubectl) == 2, within=120)
     waiting = {pod["metadata"]["uid"] for pod in _pods(kubectl)}
-    backend = {"type": "local_simulator", "name": "fast"}
-    kubectl.apply(a_job("one", backend=backend), a_job("two", backend=backend))
+    kubectl.apply(a_job("one", backend=on("fast")), a_job("two", backend=on("fast")))
     ran = {until_phase(kubectl, job, "Completed")["jobId"] for job in ("one", "two")}
     assert ran == waiting, "each warm pod did one job"
     eventually(lambda: _warm(kubectl) == 2, within=120)
