@@ -78,7 +78,7 @@ class Attempt:
         running = await self._in_child(encode(self._simulation(built)), (), Stage.RUNNING, self._take)
         circuits = [answer for answer in self._answers if isinstance(answer, Ran)]
         done = self._answers[-1] if self._answers else None
-        if self._broken or not isinstance(done, Done) or len(circuits) != len(built.circuits):
+        if self._broken or not isinstance(done, Done) or len(circuits) != len(built.parameters):
             raise Failed(ExecutorReason.EXECUTOR_CRASHED, "the simulation ended without all of its results")
         return Run(
             order=msgspec.structs.replace(self.order, execution=self._execution),

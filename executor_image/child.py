@@ -11,7 +11,7 @@ from qiskit_aer import AerSimulator
 from circuits import CircuitError, describe, freeze, load, thaw
 from executor_image.failures import Failed
 from executor_image.simulating import Simulation, versions
-from executor_image.steps import Build, Built, Named, Refused, decode_step, encode
+from executor_image.steps import Build, Built, Refused, decode_step, encode
 from executor_image.transpiling import USUAL_WIDTH, simulator_passes
 from sandbox import Send
 
@@ -59,5 +59,4 @@ def _build(step: Build) -> Built:
     for one in built:
         one.circuit.metadata = {}  # means nothing here, and QPY takes only some of it
         one.circuit.name = one.name
-    names = tuple(Named(one.name, dict(one.parameters)) for one in built)
-    return Built(freeze([one.circuit for one in built]), names)
+    return Built(freeze([one.circuit for one in built]), tuple(one.parameters for one in built))

@@ -15,9 +15,10 @@ from qiskit_aer.noise import NoiseModel
 
 from circuits import count_gates, describe, freeze, memory_bytes, simulated_qubits, thaw
 from circuits.methods import AUTOMATIC
+from circuits.user_traceback import describe_exception
 from executor_image.devices import Snapshot, device_target, noise_model, read_snapshot
 from executor_image.failures import Failed
-from executor_image.steps import Done, Named, Ran, Reached, Simulate, encode
+from executor_image.steps import Done, Ran, Reached, Simulate, encode
 from executor_image.transpiling import (
     Transpiled,
     device_passes,
@@ -38,8 +39,8 @@ _SEEDS = 1 << 63
 class _Ready:
     """A transpiled circuit that waits for its run."""
 
-    name: Named
     facts: CircuitFacts
+    parameters: dict[str, float]
     transpiled: Transpiled
     method: str
     seconds: float
@@ -55,7 +56,7 @@ class Simulation:
         self._simulator = simulator
         execution = step.execution
         self._device = read_snapshot(execution.noise_model) if execution.noise_model else None
-        self._total = len(step.built.circuits)
+        self._total = len(step.built.parameters)
 
     def run(self) -> None:
         """Send a `Ran` for each circuit and one `Done`.
@@ -66,9 +67,11 @@ class Simulation:
         """
         circuits = thaw(self._step.built.qpy)
         if len(circuits) != self._total:
-            raise Failed(ExecutorReason.CIRCUIT_INVALID, "the built circuits are not as many as their names")
+            raise Failed(
+                ExecutorReason.CIRCUIT_INVALID, "the built circuits are not as many as their parameters"
+            )
         self._reached(Stage.TRANSPILING, 0)
-        ready = [self._prepare(c, n) for c, n in zip(circuits, self._step.built.circuits, strict=True)]
+        ready = [self._prepare(c, p) for c, p in zip(circuits, self._step.built.parameters, strict=True)]
         noise = self._noise([one.transpiled.circuit for one in ready])
         for index, one in enumerate(ready):
             self._reached(Stage.RUNNING, index)
@@ -76,11 +79,10 @@ class Simulation:
         kept = freeze([one.transpiled.circuit for one in ready]) if self._step.keep_circuits else None
         self._send(encode(Done(versions=versions(), device=_described(self._device), qpy=kept)))
 
-    def _prepare(self, circuit: QuantumCircuit, name: Named) -> _Ready:
+    def _prepare(self, circuit: QuantumCircuit, parameters: dict[str, float]) -> _Ready:
         execution = self._step.execution
         facts = describe(
             circuit,
-            name=name.name,
             method=execution.method,
             noise=self._device is not None,
             shots=execution.shots,
@@ -90,7 +92,7 @@ class Simulation:
         method, made = self._transpile(circuit, facts)
         seconds = time.perf_counter() - started
         self._check_memory(facts.name, method, simulated_qubits(made.circuit))
-        return _Ready(name, facts, made, method, seconds)
+        return _Ready(facts, parameters, made, method, seconds)
 
     def _transpile(self, circuit: QuantumCircuit, facts: CircuitFacts) -> tuple[str, Transpiled]:
         execution = self._step.execution
@@ -159,17 +161,17 @@ class Simulation:
         }
         circuit = one.transpiled.circuit
         started = time.perf_counter()
-        result = self._simulator.run(circuit, **options).result()
+        result = self._run(one.facts.name, circuit, options)
         if not result.success and "Failed to load circuits" in str(result.status):
             # Aer leaves out what no measurement can see, and trips over branches and loops that act on it.
-            result = self._simulator.run(circuit, enable_truncation=False, **options).result()
+            result = self._run(one.facts.name, circuit, {**options, "enable_truncation": False})
         if not result.success:
             raise _refusal(one.facts.name, result)
         counts = {key: int(count) for key, count in result.get_counts().items()}
         seconds = time.perf_counter() - started
         return Ran(
             facts=one.facts,
-            parameters=one.name.parameters,
+            parameters=one.parameters,
             method=result.results[0].metadata["method"],
             counts=dict(sorted(counts.items(), key=lambda item: (-item[1], item[0]))),
             seed_simulator=seed,
@@ -179,6 +181,15 @@ class Simulation:
             transpile_seconds=one.seconds,
             execution_seconds=seconds,
         )
+
+    def _run(self, name: str, circuit: QuantumCircuit, options: dict[str, Any]) -> Any:
+        try:
+            return self._simulator.run(circuit, **options).result()
+        except MemoryError:
+            raise
+        except Exception as error:  # Aer raises what its assembler stumbles over, of any type
+            text = f"the simulator cannot take circuit {name}: {describe_exception(error)}"
+            raise Failed(ExecutorReason.CIRCUIT_INVALID, text) from error
 
     def _seed(self, index: int) -> int:
         """Each circuit gets a seed of its own, so that it can be run again alone."""

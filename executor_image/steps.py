@@ -22,18 +22,11 @@ class Build(msgspec.Struct, frozen=True, tag="build"):
     source: Source
 
 
-class Named(msgspec.Struct, frozen=True):
-    """What a frozen circuit is called, and the values its parameters were bound to."""
-
-    name: str
-    parameters: dict[str, float]
-
-
 class Built(msgspec.Struct, frozen=True, tag="built"):
-    """The circuits as QPY, with a name for each."""
+    """The circuits as QPY, and for each the values that its parameters were bound to."""
 
     qpy: bytes
-    circuits: tuple[Named, ...]
+    parameters: tuple[dict[str, float], ...]
 
 
 class Simulate(msgspec.Struct, frozen=True, kw_only=True, tag="simulate"):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -11,7 +11,7 @@ import pytest
 from messages.work import WorkOrder
 from tests.executor.authority import SERVER_NAME, Authority, make_authority
 from tests.executor.gateway_stub import GatewayStub
-from tests.executor.process import Executor, Start, start_executor
+from tests.executor.process import SUPERVISOR, Executor, Start, start_executor
 
 
 @pytest.fixture(scope="session")
@@ -33,8 +33,10 @@ async def gateway(authority: Authority) -> AsyncIterator[GatewayStub]:
 async def start(gateway: GatewayStub, tmp_path: Path) -> AsyncIterator[Start]:
     """Starts an executor for `gateway`: start(order, NAME="value" …) -> Executor."""
 
-    async def start(order: WorkOrder | None, **changed: str | None) -> Executor:
-        return await start_executor(stack, gateway, tmp_path, order, changed)
+    async def start(
+        order: WorkOrder | None, *, command: Sequence[str] = SUPERVISOR, **changed: str | None
+    ) -> Executor:
+        return await start_executor(stack, gateway, tmp_path, order, changed, command)
 
     async with contextlib.AsyncExitStack() as stack:
         yield start

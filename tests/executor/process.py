@@ -5,7 +5,7 @@ import contextlib
 import os
 import sys
 from asyncio.subprocess import Process
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -19,6 +19,8 @@ from tests.executor.gateway_stub import GatewayStub
 from tests.executor.orders import SECONDS
 
 ROOT = Path(__file__).parent.parent.parent
+
+SUPERVISOR = ("-m", "executor_image.supervisor")
 
 
 @dataclass
@@ -70,7 +72,9 @@ class Executor:
 class Start(Protocol):
     """What the fixture `start` gives: environment variables by name, `None` to leave one out."""
 
-    async def __call__(self, order: WorkOrder | None, **changed: str | None) -> Executor: ...
+    async def __call__(
+        self, order: WorkOrder | None, *, command: Sequence[str] = SUPERVISOR, **changed: str | None
+    ) -> Executor: ...
 
 
 async def start_executor(
@@ -79,6 +83,7 @@ async def start_executor(
     folder: Path,
     order: WorkOrder | None,
     changed: Mapping[str, str | None],
+    command: Sequence[str] = SUPERVISOR,
 ) -> Executor:
     """Start an executor for `gateway` with its files in `folder`; it is killed with `stack`."""
     if order is not None:
@@ -101,8 +106,7 @@ async def start_executor(
     }
     process = await asyncio.create_subprocess_exec(
         sys.executable,
-        "-m",
-        "executor_image.supervisor",
+        *command,
         env={name: value for name, value in environment.items() if value is not None},
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,

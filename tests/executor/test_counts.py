@@ -247,3 +247,29 @@ async def test_a_circuit_of_a_list_can_be_run_again_alone(place: Workplace) -> N
     assert alone.circuits[0].counts == both.circuits[1].counts
     assert alone.circuits[0].counts != both.circuits[0].counts
     assert alone.circuits[0].facts.hash == both.circuits[0].facts.hash
+
+
+async def test_what_aer_cannot_take_is_a_fault_of_the_circuit(place: Workplace) -> None:
+    code = """
+    from qiskit import QuantumCircuit
+    qc = QuantumCircuit(1, 1)
+    qc.add_var("flag", False)
+    qc.measure(0, 0)
+    """
+    failure = await place.failure(an_order(textwrap.dedent(code)))
+    assert failure.reason == Reason.CIRCUIT_INVALID
+    assert "the simulator cannot take circuit qc: " in failure.message
+
+
+async def test_a_state_vector_that_just_fits_its_pod_runs(place: Workplace) -> None:
+    circuit = QuantumCircuit(24)
+    circuit.h(range(0, 24, 8))
+    circuit.t(range(24))
+    circuit.cx(range(23), range(1, 24))
+    order = an_order(freeze([measured(circuit)]), language=Format.QPY, memory=512 << 20, shots=100)
+    assert sum((await place.run(order)).circuits[0].counts.values()) == 100
+    failure = await place.failure(
+        an_order(freeze([measured(circuit)]), language=Format.QPY, memory=511 << 20)
+    )
+    assert failure.reason == Reason.INSUFFICIENT_RESOURCES
+    assert "set spec.resources.limits.memory to 512Mi or more" in failure.message

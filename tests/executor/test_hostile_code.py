@@ -207,7 +207,7 @@ REFUSED = "forge({{'type': 'refused', 'failure': {{'reason': '{}', 'message': 'x
         ),
         (REFUSED.format("GatewayUnavailable"), Reason.USER_CODE_ERROR),
         (REFUSED.format("Mischief"), Reason.USER_CODE_ERROR),
-        ("forge({'type': 'built', 'qpy': b'QISKIT', 'circuits': []}); os._exit(0)", Reason.CIRCUIT_INVALID),
+        ("forge({'type': 'built', 'qpy': b'QISKIT', 'parameters': []}); os._exit(0)", Reason.CIRCUIT_INVALID),
     ],
     ids=[
         "no frame",

@@ -7,9 +7,12 @@ import csv
 import hashlib
 import io
 import json
+import os
 import pickle
 import re
 import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +26,7 @@ from messages.work import Output, Refusal, Stage
 from tests.executor.authority import make_authority
 from tests.executor.gateway_stub import GatewayStub
 from tests.executor.orders import BELL, an_order
-from tests.executor.process import Ended, Start
+from tests.executor.process import SUPERVISOR, Ended, Start
 
 ENDLESS = "import time\nprint('started', flush=True)\nwhile True: time.sleep(0.01)"
 
@@ -67,6 +70,16 @@ async def test_a_bell_pair_is_handed_in_and_the_executor_ends_with_0(
     assert result.summary.circuit.hash == document["circuit"]["hash"]
     assert document["execution"]["seed_simulator"] == 7
     assert document["execution"]["seed_transpiler"] is not None
+
+
+def test_the_process_that_holds_the_token_loads_no_qiskit() -> None:
+    program = (
+        "import executor_image.supervisor, sys; print({'qiskit', 'numpy', 'circuits'} & set(sys.modules))"
+    )
+    told = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert told.stdout == "set()\n"
 
 
 async def test_the_result_document_has_all_its_fields(start: Start, gateway: GatewayStub) -> None:
@@ -383,13 +396,53 @@ except PermissionError:
 
 @pytest.mark.parametrize("missing", ["EXECUTOR_GATEWAY_URL", "EXECUTOR_TOKEN_FILE", "EXECUTOR_WORK_DIR"])
 async def test_a_missing_setting_is_named(start: Start, gateway: GatewayStub, missing: str) -> None:
-    ended = await (await start(an_order(), **{missing: None})).ended()
+    without: dict[str, str | None] = {missing: None}
+    ended = await (await start(an_order(), command=SUPERVISOR, **without)).ended()
     assert_failed(ended, Reason.EXECUTOR_CRASHED, f"{missing} is not set")
 
 
 async def test_an_unknown_sandbox_layer_is_refused(start: Start, gateway: GatewayStub) -> None:
     ended = await (await start(an_order(), EXECUTOR_SANDBOX="landlock,firewall")).ended()
     assert_failed(ended, Reason.EXECUTOR_CRASHED, "'firewall' is no sandbox layer")
+
+
+NO_LANDLOCK = """
+import errno, os, sys
+from sandbox import kernel
+from sandbox.bpf import ALLOW, Program, fail_with
+from sandbox.seccomp import install
+program = Program()
+program.require_architecture({"x86_64": 0xC000003E, "aarch64": 0xC00000B7}[kernel.MACHINE])
+program.on(444, fail_with(errno.ENOSYS))
+program.otherwise(ALLOW)
+kernel.prctl(38, 1)
+install(program)
+os.execv(sys.executable, [sys.executable, "-m", "executor_image.supervisor"])
+"""
+"""Becomes an executor on a kernel without Landlock."""
+
+
+async def test_without_a_layer_of_the_sandbox_no_code_is_run(start: Start, gateway: GatewayStub) -> None:
+    executor = await start(an_order("print('running')" + BELL), command=("-c", NO_LANDLOCK))
+    ended = await executor.ended()
+    assert_failed(
+        ended, Reason.SANDBOX_UNAVAILABLE, "name it in EXECUTOR_SANDBOX (e.g. EXECUTOR_SANDBOX=landlock)"
+    )
+    assert "running" not in ended.stdout
+
+
+async def test_a_layer_that_is_relaxed_may_be_missing(start: Start, gateway: GatewayStub) -> None:
+    executor = await start(an_order(), command=("-c", NO_LANDLOCK), EXECUTOR_SANDBOX="landlock")
+    assert (await executor.ended()).code == 0
+
+
+async def test_a_zygote_that_dies_loses_the_attempt_but_not_the_report(
+    start: Start, gateway: GatewayStub
+) -> None:
+    executor = await start(an_order(ENDLESS))
+    await executor.printed("started")
+    os.kill(family(executor.pid)[1], signal.SIGKILL)
+    assert_failed(await executor.ended(), Reason.EXECUTOR_LOST, "the executor lost its zygote")
 
 
 @pytest.mark.skipif("os.getuid() != 0", reason="only root may look into non-dumpable processes")
