@@ -23,6 +23,8 @@ ANNOTATION_CLAIM = f"{GROUP}/claim"
 ANNOTATION_SUMMARY = f"{GROUP}/summary"
 """On a result ConfigMap: messages.work.Summary as JSON, so that settling a job reads no result."""
 ANNOTATION_DIGEST = f"{GROUP}/digest"
+ANNOTATION_SEAL = f"{GROUP}/seal"
+"""On a result ConfigMap: api.seal.Seal over the other annotations, so that a job is settled by no forgery."""
 ANNOTATION_OUTPUT = f"{GROUP}/output"
 """On a result ConfigMap: where the result is, as `status.results.location` will say it."""
 

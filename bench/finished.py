@@ -8,6 +8,7 @@ import msgspec
 
 from api.names import API_VERSION, LABEL_ATTEMPT, LABEL_JOB_NAME, LABEL_JOB_UID, LABEL_MANAGED_BY, MANAGED_BY
 from api.naming import child_name
+from api.seal import Seal
 from bench.cluster import Cluster, many
 from gateway.output import Owner, result_config_map
 from kube import CONFIG_MAPS, PODS, QISKIT_JOBS, PartialObject
@@ -81,7 +82,9 @@ async def finish(cluster: Cluster, namespace: str, names: list[str]) -> None:
             job_uid=uid, attempt=1, digest=f"sha256:{'0' * 64}", document=DOCUMENT, summary=SUMMARY
         )
         owner = Owner(name=name, namespace=namespace, uid=uid, attempt=1, retain=False)
-        result = result_config_map(owner, hand_in, name=f"{name}-results", location=f"{name}-results")
+        result = result_config_map(
+            owner, hand_in, Seal(bytes(32)), name=f"{name}-results", location=f"{name}-results"
+        )
         await cluster.client.create(CONFIG_MAPS, result, namespace, type=msgspec.Raw)
         await cluster.client.merge_patch(
             QISKIT_JOBS,

@@ -47,6 +47,7 @@ def make_controllers(around: Surroundings) -> Sequence[Controller]:
         isolation=isolation,
         recorder=around.recorder,
         settings=job_settings,
+        seal=around.gateway.seal,
         now=time.time,
         wake=jobs_queue.add,
     )

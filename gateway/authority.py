@@ -2,7 +2,8 @@
 
 The Secret holds the authority that signs (`ca.crt`, `ca.key`) and, for a while before it takes over, its
 successor (`next.crt`, `next.key`). Executors trust both from the day the successor exists, so that a pod
-which was created before the change still trusts the leaf that it meets after it:
+which was created before the change still trusts the leaf that it meets after it. Beside them lies the key of
+the seal on results (`seal.key`), which never changes.
 
     age of ca   0 ........ RENEW_AFTER .. RENEW_AFTER + OVERLAP ........ lifetime
     Secret      ca         ca + next      next becomes ca
@@ -16,11 +17,13 @@ from __future__ import annotations
 
 import base64
 import binascii
-from dataclasses import dataclass
+import secrets
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from api.names import LABEL_MANAGED_BY, MANAGED_BY
+from api.seal import KEY_BYTES, Seal
 from gateway.certificates import AUTHORITY_LIFETIME, Authority, load_authority, new_authority
 from kube import SECRETS, AlreadyExists, Client, Conflict, NotFound
 
@@ -33,10 +36,11 @@ OVERLAP = timedelta(days=60)
 
 @dataclass(frozen=True, slots=True)
 class Trust:
-    """Who signs leaves, and the PEM bundle that executors are given."""
+    """Who signs leaves, the PEM bundle that executors are given, and the seal that results get."""
 
     signer: Authority
     bundle_pem: str
+    seal: Seal
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,13 +48,14 @@ class Authorities:
     """The Secret's content, decoded."""
 
     current: Authority
+    seal_key: bytes
     successor: Authority | None = None
 
     @property
     def trust(self) -> Trust:
         """Who signs now, and whom executors are to trust."""
         bundle = self.current.pem + (self.successor.pem if self.successor else "")
-        return Trust(self.current, bundle)
+        return Trust(self.current, bundle, Seal(self.seal_key))
 
 
 def renewed(authorities: Authorities, now: datetime) -> Authorities:
@@ -59,9 +64,9 @@ def renewed(authorities: Authorities, now: datetime) -> Authorities:
     if age < RENEW_AFTER:
         return authorities
     if authorities.successor is None:
-        return Authorities(authorities.current, new_authority(now))
+        return replace(authorities, successor=new_authority(now))
     if authorities.successor.age(now) >= OVERLAP:
-        return Authorities(authorities.successor)
+        return Authorities(authorities.successor, authorities.seal_key)
     return authorities
 
 
@@ -89,7 +94,7 @@ class AuthorityStore:
             try:
                 secret = await self._client.get(SECRETS, SECRET_NAME, self._namespace)
             except NotFound:
-                fresh = Authorities(new_authority(now))
+                fresh = Authorities(new_authority(now), secrets.token_bytes(KEY_BYTES))
                 try:
                     await self._client.create(SECRETS, self._manifest(fresh), self._namespace)
                 except AlreadyExists:
@@ -128,11 +133,11 @@ class AuthorityStore:
     def _decode(self, secret: dict[str, Any]) -> Authorities:
         data = secret.get("data") or {}
         try:
-            text = {
-                key: base64.b64decode(value, validate=True).decode("ascii") for key, value in data.items()
-            }
+            raw = {key: base64.b64decode(value, validate=True) for key, value in data.items()}
+            seal_key = raw.pop("seal.key")
+            text = {key: value.decode("ascii") for key, value in raw.items()}
             successor = load_authority(text["next.crt"], text["next.key"]) if "next.crt" in text else None
-            return Authorities(load_authority(text["ca.crt"], text["ca.key"]), successor)
+            return Authorities(load_authority(text["ca.crt"], text["ca.key"]), seal_key, successor)
         except (KeyError, ValueError, binascii.Error) as error:
             raise BrokenAuthority(
                 f"Secret {self._namespace}/{SECRET_NAME} holds no usable certificate authority ({error}); "
@@ -148,6 +153,7 @@ def _encode(authorities: Authorities) -> dict[str, str | None]:
     return {
         "ca.crt": b64(authorities.current.pem),
         "ca.key": b64(authorities.current.key_pem),
+        "seal.key": base64.b64encode(authorities.seal_key).decode("ascii"),
         "next.crt": b64(successor.pem) if successor else None,
         "next.key": b64(successor.key_pem) if successor else None,
     }

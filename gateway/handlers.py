@@ -12,6 +12,7 @@ import structlog
 from aiohttp import web
 
 from api.quantities import parse_cpu, parse_memory
+from api.seal import Seal
 from api.views import QiskitBackend, QiskitJob
 from gateway.identity import (
     Assignment,
@@ -54,6 +55,7 @@ class Doorkeeper:
     backends: Informer[QiskitBackend]
     pods: Informer[Pod]
     changes: Changes
+    seal: Seal
     orders: OrderSettings
     hand_ins: asyncio.Semaphore
     closing: asyncio.Event
@@ -105,7 +107,9 @@ class Doorkeeper:
         async with self.hand_ins:
             hand_in = await _body(request, HandIn)
             try:
-                location = await store(self.client, caller.namespace, claim, caller.pod_uid, hand_in)
+                location = await store(
+                    self.client, self.seal, caller.namespace, claim, caller.pod_uid, hand_in
+                )
             except Refused as refusal:
                 return _refuse(refusal.reason, str(refusal))
             except TooLarge as too_large:

@@ -16,6 +16,7 @@ import msgspec
 from api.names import (
     ANNOTATION_DIGEST,
     ANNOTATION_OUTPUT,
+    ANNOTATION_SEAL,
     ANNOTATION_SUMMARY,
     API_VERSION,
     LABEL_ATTEMPT,
@@ -29,6 +30,7 @@ from api.names import (
     ROLE_RESULT,
 )
 from api.naming import label_value
+from api.seal import Seal
 from messages.work import HandIn, Summary
 
 DATA_LIMIT = 1 << 20
@@ -56,7 +58,9 @@ class Owner:
     retain: bool
 
 
-def result_config_map(owner: Owner, hand_in: HandIn, *, name: str, location: str) -> dict[str, Any]:
+def result_config_map(
+    owner: Owner, hand_in: HandIn, seal: Seal, *, name: str, location: str
+) -> dict[str, Any]:
     """The ConfigMap for a hand-in. Without a document (a result on a volume) it is a receipt.
 
     Raises:
@@ -95,6 +99,8 @@ def result_config_map(owner: Owner, hand_in: HandIn, *, name: str, location: str
             ANNOTATION_SUMMARY: _encode_summary(hand_in.summary),
         },
     }
+    annotations = metadata["annotations"]
+    annotations[ANNOTATION_SEAL] = seal.of(owner.namespace, name, metadata["labels"], annotations)
     if not owner.retain:
         metadata["ownerReferences"] = [
             {
@@ -114,19 +120,24 @@ def result_config_map(owner: Owner, hand_in: HandIn, *, name: str, location: str
     return body
 
 
-def belongs_to(config_map: dict[str, Any], owner: Owner) -> bool:
-    """Whether a ConfigMap that is already there is a result of this very job."""
-    labels = config_map.get("metadata", {}).get("labels") or {}
-    return labels.get(LABEL_ROLE) == ROLE_RESULT and labels.get(LABEL_JOB_UID) == owner.uid
+def belongs_to(config_map: dict[str, Any], owner: Owner, seal: Seal) -> bool:
+    """Whether a ConfigMap that is already there is a result of this very job, stored by a gateway."""
+    metadata = config_map.get("metadata", {})
+    labels, annotations = metadata.get("labels") or {}, metadata.get("annotations") or {}
+    return (
+        labels.get(LABEL_ROLE) == ROLE_RESULT
+        and labels.get(LABEL_JOB_UID) == owner.uid
+        and seal.fits(owner.namespace, metadata.get("name", ""), labels, annotations)
+    )
 
 
-def is_same(config_map: dict[str, Any], owner: Owner, digest: str) -> bool:
+def is_same(config_map: dict[str, Any], owner: Owner, seal: Seal, digest: str) -> bool:
     """Whether a ConfigMap that is already there is this very result: same job, same attempt, same bytes."""
     metadata = config_map.get("metadata", {})
     labels = metadata.get("labels") or {}
     annotations = metadata.get("annotations") or {}
     return (
-        belongs_to(config_map, owner)
+        belongs_to(config_map, owner, seal)
         and labels.get(LABEL_ATTEMPT) == str(owner.attempt)
         and annotations.get(ANNOTATION_DIGEST) == digest
     )

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from api.naming import output_name, receipt_name
+from api.seal import Seal
 from api.views import QiskitJob
 from gateway.identity import Assignment, Go, admit
 from gateway.output import Owner, belongs_to, is_same, result_config_map
@@ -23,7 +24,9 @@ class Refused(Exception):
         self.reason = reason
 
 
-async def store(client: Client, namespace: str, claim: Assignment, pod_uid: str, hand_in: HandIn) -> str:
+async def store(
+    client: Client, seal: Seal, namespace: str, claim: Assignment, pod_uid: str, hand_in: HandIn
+) -> str:
     """Create the output object of a finished attempt and return its location.
 
     The job is read live: a cache that lags must not let an attempt that is over store anything. A hand-in
@@ -52,19 +55,19 @@ async def store(client: Client, namespace: str, claim: Assignment, pod_uid: str,
     admission = admit(job, claim, pod_uid)
     if not isinstance(admission, Go):
         for name, location in places:
-            if is_same(await _existing(client, namespace, name), owner, hand_in.digest):
+            if is_same(await _existing(client, namespace, name), owner, seal, hand_in.digest):
                 return location
         reason, message = getattr(admission, "reason", "NotRecorded"), getattr(admission, "message", "")
         raise Refused(reason, message or "this pod is not recorded as the job's executor")
     for name, location in places:
-        body = result_config_map(owner, hand_in, name=name, location=location)
+        body = result_config_map(owner, hand_in, seal, name=name, location=location)
         try:
             await client.create(CONFIG_MAPS, body, namespace)
         except AlreadyExists:
             existing = await _existing(client, namespace, name)
-            if is_same(existing, owner, hand_in.digest):
+            if is_same(existing, owner, seal, hand_in.digest):
                 return location
-            if belongs_to(existing, owner):
+            if belongs_to(existing, owner, seal):
                 raise Refused("AlreadyStored", f"ConfigMap {name} holds a result of this job") from None
             continue
         return location

@@ -14,6 +14,7 @@ from typing import Generic, TypeVar
 import structlog
 from aiohttp import web
 
+from api.seal import Seal
 from api.views import QiskitBackend, QiskitJob
 from gateway.authority import AuthorityStore, Trust
 from gateway.certificates import LEAF_LIFETIME, Leaf, issue_leaf
@@ -80,6 +81,13 @@ class Gateway:
         return self._trust.bundle_pem
 
     @property
+    def seal(self) -> Seal:
+        """The seal of this installation on results. Known once `start` has returned."""
+        if self._trust is None:
+            raise RuntimeError("the gateway has not been started")
+        return self._trust.seal
+
+    @property
     def port(self) -> int:
         """The port that is listened on."""
         if self._runner is None:
@@ -107,6 +115,7 @@ class Gateway:
             backends=self.backends,
             pods=self.pods,
             changes=self._changes,
+            seal=self.seal,
             orders=self.settings.orders,
             hand_ins=asyncio.Semaphore(HAND_INS_AT_ONCE),
             closing=self._closing,

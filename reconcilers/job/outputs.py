@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from api.seal import Seal
 from api.views import QiskitJob
 from kube import CONFIG_MAPS, PERSISTENT_VOLUME_CLAIMS, Client, NotFound, PartialObject
 from reconcilers.job.receipts import is_result_of, result_names
 from reconcilers.job.world import Output, OutputAbsent, OutputFree, OutputTaken
 
 
-async def check_output(client: Client, job: QiskitJob) -> Output:
+async def check_output(client: Client, job: QiskitJob, seal: Seal) -> Output:
     """Look at the place that `spec.output` names.
 
     Raises:
@@ -28,12 +29,12 @@ async def check_output(client: Client, job: QiskitJob) -> Output:
         found = await client.get(CONFIG_MAPS, name, namespace, type=PartialObject)
     except NotFound:
         return OutputFree()
-    if is_result_of(found, job):
+    if is_result_of(found, job, seal):
         return OutputFree()
     return OutputTaken(f"ConfigMap {name} exists and is not this job's; choose another output.location")
 
 
-async def find_result(client: Client, job: QiskitJob) -> PartialObject | None:
+async def find_result(client: Client, job: QiskitJob, seal: Seal) -> PartialObject | None:
     """The stored result of a job, asked of the API server itself.
 
     Raises:
@@ -44,6 +45,6 @@ async def find_result(client: Client, job: QiskitJob) -> PartialObject | None:
             found = await client.get(CONFIG_MAPS, name, job.metadata.namespace, type=PartialObject)
         except NotFound:
             continue
-        if is_result_of(found, job):
+        if is_result_of(found, job, seal):
             return found
     return None

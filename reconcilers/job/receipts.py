@@ -15,6 +15,7 @@ from api.names import (
     ROLE_RESULT,
 )
 from api.naming import output_name, receipt_name
+from api.seal import Seal
 from api.views import QiskitJob
 from kube import PartialObject
 from messages.work import Summary
@@ -28,8 +29,8 @@ def result_names(job: QiskitJob) -> tuple[str, ...]:
     return (output_name(job.metadata.name, job.metadata.uid, job.spec.output.location), receipt)
 
 
-def is_result_of(stored: PartialObject, job: QiskitJob) -> bool:
-    """Whether a ConfigMap holds a result of this very job, in a place where its results may be."""
+def is_result_of(stored: PartialObject, job: QiskitJob, seal: Seal) -> bool:
+    """Whether a ConfigMap holds a result of this very job, where its results may be, stored by a gateway."""
     metadata = stored.metadata
     return (
         metadata.namespace == job.metadata.namespace
@@ -37,6 +38,7 @@ def is_result_of(stored: PartialObject, job: QiskitJob) -> bool:
         and metadata.labels.get(LABEL_MANAGED_BY) == MANAGED_BY
         and metadata.labels.get(LABEL_ROLE) == ROLE_RESULT
         and metadata.labels.get(LABEL_JOB_UID) == job.metadata.uid
+        and seal.fits(metadata.namespace, metadata.name, metadata.labels, metadata.annotations)
     )
 
 

@@ -17,6 +17,7 @@ import msgspec
 
 from api.names import API_VERSION
 from api.phases import is_terminal
+from api.seal import Seal
 from api.views import QiskitBackend, QiskitJob, QiskitJobStatus
 from backends import Backend, Handle, ProviderUnavailable, Refused, Slot, SlotGone
 from backends.aer.observation import attempt_number
@@ -89,8 +90,8 @@ class JobReconciler:
     """Reconciles QiskitJobs; an async context manager around what it has under way beside its passes.
 
     The informers are made with `indexes` (JOB_INDEXERS, POD_INDEXERS, RESULT_INDEXERS, and `lean` as the jobs'
-    transform). `registry` has a backend for each `spec.backend.type`. `now` is wall time in seconds since
-    1970. `wake` puts a job's key back into the queue.
+    transform). `registry` has a backend for each `spec.backend.type`. `seal` tells results from forgeries.
+    `now` is wall time in seconds since 1970. `wake` puts a job's key back into the queue.
     """
 
     client: Client
@@ -103,6 +104,7 @@ class JobReconciler:
     isolation: Isolation
     recorder: Recorder
     settings: JobSettings
+    seal: Seal
     now: Callable[[], float]
     wake: Callable[[Key], None]
     errands: Errands[Examination] = field(default_factory=Errands)
@@ -176,7 +178,9 @@ class JobReconciler:
         name = newest.spec.backend.name
         backend = self.backends.get(metadata.namespace, name) if name is not None else None
         stored = (
-            found for found in self.results.by_index(BY_JOB, metadata.uid) if is_result_of(found, newest)
+            found
+            for found in self.results.by_index(BY_JOB, metadata.uid)
+            if is_result_of(found, newest, self.seal)
         )
         return replace(
             world,
@@ -211,7 +215,7 @@ class JobReconciler:
             case Examine():
                 return replace(world, examination=await self._examine(world))
             case CheckOutput():
-                return replace(world, output=await check_output(self.client, world.job))
+                return replace(world, output=await check_output(self.client, world.job, self.seal))
             case TakePlace():
                 return self._take_place(world)
             case Submit():
@@ -219,7 +223,7 @@ class JobReconciler:
             case FindExecution():
                 return await self._find_execution(world)
             case FindResult():
-                found = await find_result(self.client, world.job)
+                found = await find_result(self.client, world.job, self.seal)
                 return replace(world, result=found, result_absent=found is None)
             case FindBackend():
                 return await self._find_backend(world)

@@ -11,6 +11,7 @@ from gateway.authority import OVERLAP, RENEW_AFTER, Authorities, renewed
 from gateway.certificates import LEAF_LIFETIME, Authority, Leaf, issue_leaf, load_authority, new_authority
 
 NOW = datetime.now(UTC)
+KEY = bytes(32)
 NAME = "qiskit-operator-gateway"
 
 
@@ -73,7 +74,7 @@ def test_a_leaf_never_outlives_its_authority() -> None:
 
 
 def test_a_new_authority_is_trusted_long_before_it_signs(tmp_path_factory: pytest.TempPathFactory) -> None:
-    first = Authorities(new_authority(NOW))
+    first = Authorities(new_authority(NOW), KEY)
     assert renewed(first, NOW) is first
 
     due = NOW + RENEW_AFTER + timedelta(days=1)
@@ -85,7 +86,7 @@ def test_a_new_authority_is_trusted_long_before_it_signs(tmp_path_factory: pytes
 
     later = due + OVERLAP + timedelta(days=1)
     taken_over = renewed(both, later)
-    assert taken_over == Authorities(both.successor)
+    assert taken_over == Authorities(both.successor, KEY)
     # A pod that was created while the successor only waited trusts the leaf that it meets now.
     assert _serial(taken_over.trust.signer) in _certificates(both.trust.bundle_pem)
 

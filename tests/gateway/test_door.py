@@ -309,4 +309,4 @@ async def test_a_gateway_that_stops_lets_waiting_executors_go(world: World) -> N
 
 async def test_the_authority_lives_in_one_secret(world: World) -> None:
     secret = await world.client.get(SECRETS, "qiskit-operator-gateway-ca", world.namespace)
-    assert set(secret["data"]) == {"ca.crt", "ca.key"}
+    assert set(secret["data"]) == {"ca.crt", "ca.key", "seal.key"}

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import base64
+import copy
 import gzip
 import hashlib
 import random
 
 import pytest
 
+from api.seal import Seal
 from gateway.output import PLAIN_LIMIT, Owner, TooLarge, belongs_to, is_same, result_config_map
 from messages.circuit import CircuitFacts
 from messages.work import HandIn, Summary
 
+SEAL = Seal(bytes(32))
 OWNER = Owner("bell", "lab", "job-1", 1, retain=False)
 
 
@@ -38,14 +41,14 @@ def a_hand_in(
 
 
 def test_a_small_document_stays_readable() -> None:
-    body = result_config_map(OWNER, a_hand_in(b'{"counts":1}'), name="out", location="out")
+    body = result_config_map(OWNER, a_hand_in(b'{"counts":1}'), SEAL, name="out", location="out")
     assert body["data"] == {"results.json": '{"counts":1}'}
     assert body["metadata"]["ownerReferences"][0]["uid"] == "job-1"
 
 
 def test_a_large_document_is_compressed_and_comes_back_byte_for_byte() -> None:
     document = b'{"counts":"' + b"01" * PLAIN_LIMIT + b'"}'
-    body = result_config_map(OWNER, a_hand_in(document), name="out", location="out")
+    body = result_config_map(OWNER, a_hand_in(document), SEAL, name="out", location="out")
     assert "data" not in body
     assert gzip.decompress(base64.b64decode(body["binaryData"]["results.json.gz"])) == document
 
@@ -53,34 +56,49 @@ def test_a_large_document_is_compressed_and_comes_back_byte_for_byte() -> None:
 def test_what_does_not_fit_even_compressed_is_refused_with_a_way_out() -> None:
     document = random.Random(1).randbytes(2 << 20)
     with pytest.raises(TooLarge, match=r"2\.0 MiB .* pvc"):
-        result_config_map(OWNER, a_hand_in(document), name="out", location="out")
+        result_config_map(OWNER, a_hand_in(document), SEAL, name="out", location="out")
 
 
 def test_extras_are_keys_beside_it_as_text_where_they_are_text() -> None:
     extras = {"results.csv": b"outcome,count\n", "circuit.qpy": b"\xff\x00"}
-    body = result_config_map(OWNER, a_hand_in(b"{}", extras), name="out", location="out")
+    body = result_config_map(OWNER, a_hand_in(b"{}", extras), SEAL, name="out", location="out")
     assert body["data"]["results.csv"] == "outcome,count\n"
     assert base64.b64decode(body["binaryData"]["circuit.qpy"]) == b"\xff\x00"
 
 
 def test_a_result_that_is_retained_has_no_owner_but_its_label() -> None:
     retained = Owner("bell", "lab", "job-1", 1, retain=True)
-    body = result_config_map(retained, a_hand_in(b"{}"), name="out", location="out")
+    body = result_config_map(retained, a_hand_in(b"{}"), SEAL, name="out", location="out")
     assert "ownerReferences" not in body["metadata"]
-    assert belongs_to(body, retained)
+    assert belongs_to(body, retained, SEAL)
 
 
 def test_a_summary_that_user_code_blew_up_is_cut_down() -> None:
     many = {f"gate{i:06d}": 1 for i in range(20_000)}
-    body = result_config_map(OWNER, a_hand_in(b"{}", summary=a_summary(many)), name="out", location="out")
+    body = result_config_map(
+        OWNER, a_hand_in(b"{}", summary=a_summary(many)), SEAL, name="out", location="out"
+    )
     assert len(body["metadata"]["annotations"]["quantum.io/summary"]) < 32 << 10
 
 
 def test_only_the_same_bytes_of_the_same_attempt_are_the_same_result() -> None:
     hand_in = a_hand_in(b"{}")
-    stored = result_config_map(OWNER, hand_in, name="out", location="out")
-    assert is_same(stored, OWNER, hand_in.digest)
-    assert not is_same(stored, OWNER, a_hand_in(b"[]").digest)
-    assert not is_same(stored, Owner("bell", "lab", "job-1", 2, retain=False), hand_in.digest)
-    assert not is_same(stored, Owner("bell", "lab", "job-2", 1, retain=False), hand_in.digest)
-    assert not belongs_to({"metadata": {"labels": {"quantum.io/job-uid": "job-1"}}}, OWNER)
+    stored = result_config_map(OWNER, hand_in, SEAL, name="out", location="out")
+    assert is_same(stored, OWNER, SEAL, hand_in.digest)
+    assert not is_same(stored, OWNER, SEAL, a_hand_in(b"[]").digest)
+    assert not is_same(stored, Owner("bell", "lab", "job-1", 2, retain=False), SEAL, hand_in.digest)
+    assert not is_same(stored, Owner("bell", "lab", "job-2", 1, retain=False), SEAL, hand_in.digest)
+    assert not belongs_to({"metadata": {"labels": {"quantum.io/job-uid": "job-1"}}}, OWNER, SEAL)
+
+
+def test_labels_and_owners_that_were_copied_bear_no_seal() -> None:
+    stored = result_config_map(OWNER, a_hand_in(b"{}"), SEAL, name="out", location="out")
+    assert belongs_to(stored, OWNER, SEAL)
+    for key in ("digest", "summary", "output"):
+        forged = copy.deepcopy(stored)
+        forged["metadata"]["annotations"][f"quantum.io/{key}"] += "0"
+        assert not belongs_to(forged, OWNER, SEAL), key
+    elsewhere = copy.deepcopy(stored)
+    elsewhere["metadata"]["name"] = "another"
+    assert not belongs_to(elsewhere, OWNER, SEAL)
+    assert not belongs_to(stored, OWNER, Seal(bytes(31) + b"x"))

@@ -3,18 +3,29 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+import logging
+from collections.abc import AsyncIterator, Iterator
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
+import structlog
 
 from api.views import QiskitJob
 from kube import Client
 from tests.reconcilers.fake_node import InstantNode
 from tests.reconcilers.operating import Operator, create_job, get_job, in_phase
 from tests.reconcilers.validation_stub import ValidationStub
+
+
+@pytest.fixture(scope="session", autouse=True)
+def quiet_logs() -> Iterator[None]:
+    """Processes that are made to die log much, and structlog draws every traceback with all its locals."""
+    before = structlog.get_config()
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    yield
+    structlog.configure(**before)
 
 
 @dataclass

@@ -43,6 +43,7 @@ from reconcilers.job import (
     connect,
     lean,
 )
+from tests.reconcilers.fake_node import SEAL
 
 IMAGE = "qiskit-operator/executor:test"
 SETTINGS = JobSettings(executor_image=IMAGE)
@@ -167,6 +168,7 @@ class Operator:
                 isolation=Isolation(acting, lambda: PEERS),
                 recorder=diary,
                 settings=settings,
+                seal=SEAL,
                 now=now,
                 wake=queue.add,
             )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
@@ -380,8 +380,6 @@ class TestSources:
     async def test_a_slow_validation_shows_its_phase_and_keeps_no_worker(
         self, stage: Stage, validation: ValidationStub
     ) -> None:
-        slow = asyncio.Event()
-
         async with stage.operator(workers=1):
             validation.slow = 2.0
             await stage.create("slow")
@@ -396,12 +394,11 @@ class TestSources:
                 "Completed",
             )
             await stage.until("slow", "Completed")
-        del slow
 
     async def test_a_busy_validation_service_is_asked_again(
         self, stage: Stage, validation: ValidationStub
     ) -> None:
-        answers = iter([429, 429, VALID])
+        answers: Iterator[ValidateResponse | int] = iter([429, 429, VALID])
         validation.answer = lambda _: next(answers)
         async with stage.operator():
             await stage.create("bell")
@@ -411,7 +408,7 @@ class TestSources:
     async def test_a_validation_service_that_is_down_is_retried(
         self, stage: Stage, validation: ValidationStub
     ) -> None:
-        answers = iter([500, VALID])
+        answers: Iterator[ValidateResponse | int] = iter([500, VALID])
         validation.answer = lambda _: next(answers)
         async with stage.operator() as operator:
             await stage.create("bell", retryPolicy=SOON)
