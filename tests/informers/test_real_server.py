@@ -8,10 +8,15 @@ from typing import Any
 
 import pytest
 
-from informers import Informer, Key, OwnWrites
+from informers import Backoff, Informer, Key, OwnWrites, Tombstone, is_replaced
+from informers.decode import Decoder
+from informers.events import ErrorEvent, Fault
 from informers.metrics import NoInformerMetrics
-from kube import CONFIG_MAPS, PODS, Client, PartialObject, Pod
-from tests.informers.scripted import running
+from informers.timing import loop_clock
+from kube import CONFIG_MAPS, PODS, QISKIT_JOBS, Client, PartialObject, Pod
+from tests.faults.proxy import FaultProxy
+from tests.faults.rules import Answer, Matching, Refuse
+from tests.informers.scripted import NoJitter, running
 
 pytestmark = pytest.mark.cluster
 
@@ -143,3 +148,77 @@ async def test_events_of_one_watch_come_in_the_order_of_their_versions(
         assert int(informer.resource_version) >= int(last["metadata"]["resourceVersion"])
     assert names(informer) == ["last"]
     assert requests.problems == []
+
+
+class Told:
+    """What a consumer has been told of since the last look."""
+
+    def __init__(self) -> None:
+        self.entries: list[str] = []
+
+    def on_add(self, obj: PartialObject, initial: bool) -> None:
+        self.entries.append(f"add {obj.metadata.name}")
+
+    def on_update(self, old: PartialObject, new: PartialObject) -> None:
+        self.entries.append(f"{'replace' if is_replaced(old, new) else 'update'} {new.metadata.name}")
+
+    def on_delete(self, last: PartialObject | Tombstone[PartialObject]) -> None:
+        unseen = isinstance(last, Tombstone)
+        name = last.key.name if isinstance(last, Tombstone) else last.metadata.name
+        self.entries.append(f"delete {name}{' unseen' if unseen else ''}")
+
+
+@pytest.mark.parametrize("watch_list", [True, False], ids=["watch-list", "list"])
+@pytest.mark.parametrize("forgotten", [False, True], ids=["resumed", "relisted"])
+async def test_g7_what_happened_while_nobody_could_be_reached_is_told_afterwards(
+    client: Client, fault_proxy: FaultProxy, namespace: str, forgotten: bool, watch_list: bool
+) -> None:
+    """Deleted, recreated, created, changed: by the watch that is resumed, or by a relist if that is too late."""
+    for name in ("changed", "deleted", "kept", "recreated"):
+        await client.create(CONFIG_MAPS, a_config_map(name), namespace)
+    async with Client(fault_proxy.configuration, user_agent="test") as proxied:
+        informer = config_maps(
+            proxied,
+            namespace,
+            watch_list=watch_list,
+            backoff=Backoff(loop_clock, NoJitter(), first=0.05, longest=0.1),
+        )
+        async with running(informer):
+            await asyncio.wait_for(informer.wait_synced(), DEADLINE)
+            told = Told()
+            informer.add_handler(told)
+            told.entries.clear()
+            fault_proxy.faults.add(Refuse())
+            fault_proxy.cut_all()
+            await client.delete(CONFIG_MAPS, "deleted", namespace)
+            await client.delete(CONFIG_MAPS, "recreated", namespace)
+            await client.create(CONFIG_MAPS, a_config_map("recreated"), namespace)
+            await client.merge_patch(CONFIG_MAPS, "changed", {"data": {"key": "other"}}, namespace)
+            await client.create(CONFIG_MAPS, a_config_map("created"), namespace)
+            assert told.entries == []
+            fault_proxy.faults.clear()
+            if forgotten:
+                fault_proxy.faults.add(Answer(410, "Expired"), when=Matching(watch=True), times=1)
+            await eventually(lambda: "add created" in told.entries)
+            assert names(informer) == ["changed", "created", "kept", "recreated"]
+    if forgotten:
+        relisted = ["add created", "delete deleted unseen", "replace recreated", "update changed"]
+        assert sorted(told.entries) == relisted
+    else:
+        seen = ["delete deleted", "delete recreated", "add recreated", "update changed", "add created"]
+        assert told.entries == seen
+
+
+@pytest.mark.usefixtures("crds")
+async def test_g6_the_servers_own_words_for_a_version_that_it_does_not_know_any_more(
+    client: Client, namespace: str
+) -> None:
+    """A version from before the definition was installed: the server keeps nothing from then."""
+    await client.list(QISKIT_JOBS, namespace, resource_version="0")  # waits until its watch cache is filled
+    source = client.watch(QISKIT_JOBS, namespace, resource_version="1", timeout_seconds=30)
+    decoder = Decoder(PartialObject, QISKIT_JOBS.kind)
+    async with source as lines, asyncio.timeout(DEADLINE):
+        events = [decoder.line(line) async for line in lines]
+    (event,) = events
+    assert isinstance(event, ErrorEvent)
+    assert event.fault is Fault.EXPIRED
