@@ -218,3 +218,25 @@ async def test_the_same_name_made_again_at_once_is_another_job(lab: Lab) -> None
     assert phase(job) == "Completed"
     assert job["metadata"]["uid"] == second["metadata"]["uid"] != first["metadata"]["uid"]
     assert sum((await lab.result())["results"]["counts"].values()) == 20
+
+
+async def test_a_result_that_somebody_made_up_settles_nothing(lab: Lab) -> None:
+    """Everybody who may create ConfigMaps can copy labels and owners; nobody can copy the operator's seal."""
+    await lab.submit(BELL, name="honest", execution={"shots": 10})
+    assert phase(await lab.ended("honest")) == "Completed"
+    genuine = await lab.config_map("honest-results")
+    victim = await lab.submit(f"import time\ntime.sleep(3)\n{BELL}", name="victim", execution={"shots": 10})
+    uid = victim["metadata"]["uid"]
+    forged = {
+        "metadata": {
+            "name": f"result-{uid}",
+            "labels": genuine["metadata"]["labels"] | {"quantum.io/job-uid": uid, "quantum.io/attempt": "1"},
+            "annotations": genuine["metadata"]["annotations"],
+        },
+        "data": {"results.json": '{"results":{"counts":{"forged":10}}}'},
+    }
+    await lab.client.create(CONFIG_MAPS, forged, lab.namespace)
+    job = await lab.ended("victim")
+    assert phase(job) == "Completed"
+    assert job["status"]["results"]["location"] == "victim-results"
+    assert "forged" not in (await lab.result("victim"))["results"]["counts"]
