@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from api.names import LABEL_MANAGED_BY, MANAGED_BY
+from api.seal import Seal
 from backends import Attempt, Handle, Owner, Resources, Submission
 from backends.aer import AerBackend, AerSettings, GatewayAccess
 from gateway.output import Owner as ResultOwner
@@ -64,7 +65,9 @@ class TestAer(BackendContract):
                 summary=a_summary(),
             )
             result_owner = ResultOwner("bell", namespace, owner.uid, handle.attempt.number, retain=False)
-            result = result_config_map(result_owner, hand_in, name="bell-results", location="bell-results")
+            result = result_config_map(
+                result_owner, hand_in, Seal(bytes(32)), name="bell-results", location="bell-results"
+            )
             await client.create(CONFIG_MAPS, result, namespace)
             ended = terminated(exitCode=0, reason="Completed")()
             await client.merge_patch(PODS, handle.name, {"status": ended}, namespace, subresource="status")
