@@ -21,6 +21,9 @@ qc.measure_all()
 """
 
 
+ENDLESS = "import time\nprint('started', flush=True)\nwhile True: time.sleep(0.01)"
+
+
 def an_order(
     code: str | bytes = BELL,
     *,

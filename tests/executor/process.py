@@ -12,7 +12,7 @@ from typing import Protocol
 
 import msgspec
 
-from messages.failure import Failure
+from messages.failure import EXIT_CODES, ExecutorReason, Failure
 from messages.work import WorkOrder
 from tests.executor.authority import SERVER_NAME
 from tests.executor.gateway_stub import GatewayStub
@@ -122,3 +122,31 @@ async def _stop(process: Process) -> None:
         with contextlib.suppress(ProcessLookupError):
             process.kill()
     await process.communicate()
+
+
+def assert_failed(ended: Ended, reason: ExecutorReason, said: str) -> None:
+    """Termination message and exit code agree, and the message holds `said`."""
+    assert ended.failure is not None, ended.stderr
+    assert (ended.failure.reason, ended.code) == (reason, EXIT_CODES[reason]), ended
+    assert said in ended.failure.message
+
+
+def processes() -> dict[int, int]:
+    """The parent of each process that there is."""
+    parents = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdecimal():
+            try:
+                parents[int(entry.name)] = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+            except (FileNotFoundError, ProcessLookupError):
+                continue
+    return parents
+
+
+def family(leader: int) -> list[int]:
+    """The supervisor, its zygote and the children: all that descend from `leader`."""
+    parents = processes()
+    found = [leader]
+    for pid in found:
+        found += [child for child, parent in parents.items() if parent == pid]
+    return found
