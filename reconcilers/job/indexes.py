@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 import msgspec
 
-from api.names import ANNOTATION_CLAIM, LABEL_JOB_UID, LABEL_MANAGED_BY, LABEL_ROLE, MANAGED_BY, ROLE_RESULT
+from api.names import LABEL_JOB_UID, LABEL_MANAGED_BY, LABEL_ROLE, MANAGED_BY, ROLE_RESULT
 from api.phases import Phase
 from api.reasons import Reason
 from api.views import QiskitJob
@@ -65,12 +65,9 @@ def _waiting(job: QiskitJob) -> Iterable[str]:
     return scopes(job) if is_waiting(job) else ()
 
 
-def _job_of(obj: Pod | PartialObject) -> Iterable[str]:
-    uid = obj.metadata.labels.get(LABEL_JOB_UID)
-    if uid is not None:
-        return (uid,)
-    claim = obj.metadata.annotations.get(ANNOTATION_CLAIM, "").split("/")
-    return (claim[1],) if len(claim) == 3 else ()
+def _job_of(result: PartialObject) -> Iterable[str]:
+    uid = result.metadata.labels.get(LABEL_JOB_UID)
+    return (uid,) if uid is not None else ()
 
 
 def _uid(obj: Pod | QiskitJob) -> Iterable[str]:
@@ -92,7 +89,6 @@ JOB_INDEXERS: Mapping[str, Callable[[QiskitJob], Iterable[str]]] = {
     BY_UID: _uid,
 }
 POD_INDEXERS: Mapping[str, Callable[[Pod], Iterable[str]]] = {
-    BY_JOB: _job_of,
     BY_UID: _uid,
     WARM: _warm,
     BY_OWNER: _owner,

@@ -52,7 +52,7 @@ from reconcilers.job.decisions import (
     TakePlace,
 )
 from reconcilers.job.errands import Errands
-from reconcilers.job.indexes import BY_JOB, BY_UID, WARM, lean
+from reconcilers.job.indexes import BY_JOB, BY_OWNER, BY_UID, WARM, lean
 from reconcilers.job.machine import decide
 from reconcilers.job.outputs import check_output, find_result
 from reconcilers.job.places import Places
@@ -172,7 +172,8 @@ class JobReconciler:
         if newest is None or newest.metadata.uid != job.metadata.uid:
             raise Conflict("the job was deleted under this pass")
         metadata, status = newest.metadata, newest.status
-        pods = tuple(self.pods.by_index(BY_JOB, metadata.uid))
+        # Whose a pod is its controller's UID says; a label may be anybody's (G41).
+        pods = tuple(self.pods.by_index(BY_OWNER, metadata.uid))
         handle, since = self._awaited(newest, pods)
         slots = self.pods.by_index(BY_UID, status.job_id) if status.job_id else []
         name = newest.spec.backend.name
@@ -389,6 +390,7 @@ class JobReconciler:
         self._submitted.pop(uid, None)
         self.errands.discard(uid)
         self.recent.forget(key)
+        self._settle(uid)
 
 
 def status_patch(old: QiskitJobStatus, new: QiskitJobStatus) -> dict[str, object]:

@@ -14,6 +14,7 @@ import structlog
 
 from api.views import QiskitJob
 from kube import Client
+from tests.faults.fixture import fault_proxy
 from tests.reconcilers.fake_node import InstantNode
 from tests.reconcilers.operating import Operator, create_job, get_job, in_phase
 from tests.reconcilers.validation_stub import ValidationStub
@@ -26,6 +27,9 @@ def quiet_logs() -> Iterator[None]:
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     yield
     structlog.configure(**before)
+
+
+__all__ = ["fault_proxy"]
 
 
 @dataclass
