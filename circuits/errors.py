@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from messages.failure import ExecutorReason, Failure
+from messages.failure import ExecutorReason, Failure, printable
 
 MESSAGE_LIMIT = 500
 """Characters of a message: it becomes a status message that people read in a terminal."""
@@ -26,7 +26,7 @@ class CircuitError(Exception):
         self.reason = reason
         self.message = one_line(message)
         self.line = line
-        self.traceback = traceback
+        self.traceback = None if traceback is None else printable(traceback)
         super().__init__(self.message)
 
     def failure(self) -> Failure:
@@ -37,5 +37,5 @@ class CircuitError(Exception):
 def one_line(text: str) -> str:
     """Fold `text` into one line of at most `MESSAGE_LIMIT` characters that any terminal can show."""
     folded = " ".join(text.split())
-    printable = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in folded)
-    return printable if len(printable) <= MESSAGE_LIMIT else printable[: MESSAGE_LIMIT - 1] + "…"
+    line = printable(folded)
+    return line if len(line) <= MESSAGE_LIMIT else line[: MESSAGE_LIMIT - 1] + "…"

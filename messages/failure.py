@@ -6,6 +6,7 @@ write one; codes start at 64 so that they collide neither with Python's 1 and 2 
 
 from __future__ import annotations
 
+import re
 from enum import StrEnum
 
 import msgspec
@@ -54,3 +55,21 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True):
     message: str
     line: int | None = None
     traceback: str | None = None
+
+
+def printable(text: str) -> str:
+    """`text` without what steers a terminal or is no character: it goes into statuses, events and logs.
+
+    Line ends and tabs stay; everything else that is not printable becomes a replacement character.
+    """
+    return "".join(c if c.isprintable() or c in "\n\t" else "\N{REPLACEMENT CHARACTER}" for c in text)
+
+
+def account(message: str, line: int | None, traceback: str | None) -> str:
+    """What a status says of a fault in a source, whoever claims it: line, message and traceback, printable.
+
+    The line is named once: most messages name it themselves.
+    """
+    if line is not None and not re.search(rf"\bline {line}\b", message):
+        message = f"line {line}: {message}"
+    return printable(f"{message}\n{traceback}" if traceback else message)

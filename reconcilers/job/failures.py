@@ -22,7 +22,7 @@ import msgspec
 from api.reasons import REASONS, Reason, is_retried
 from backends.aer.observation import container_state
 from kube import Pod, Terminated
-from messages.failure import REASONS_BY_EXIT_CODE, Failure
+from messages.failure import REASONS_BY_EXIT_CODE, Failure, account
 
 MESSAGE_LIMIT = 4096
 """Characters of a status message: as much as a termination message holds."""
@@ -129,11 +129,7 @@ def _report(terminated: Terminated | None) -> Ending | None:
         return None
     if failure.reason not in REASONS:
         return None
-    message = failure.message
-    if failure.line is not None:
-        message = f"line {failure.line}: {message}"
-    if failure.traceback:
-        message = f"{message}\n{failure.traceback}"
+    message = account(failure.message, failure.line, failure.traceback)
     return Ending(failure.reason, message[:MESSAGE_LIMIT])
 
 

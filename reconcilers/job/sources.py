@@ -27,6 +27,7 @@ from api.reasons import REASONS, Reason
 from api.views import CircuitMetadata, QiskitJob
 from kube import CONFIG_MAPS, QISKIT_JOBS, AlreadyExists, Client, NotFound
 from messages.circuit import Format
+from messages.failure import account
 from messages.validation import (
     FetchRequest,
     FetchResponse,
@@ -246,14 +247,12 @@ def _refusal(answer: ValidateResponse) -> tuple[str, str]:
     if not answer.errors:
         return Reason.CIRCUIT_INVALID, answer.message or "the validation service refused the circuit"
     first = answer.errors[0]
-    message = _sentence(first)
-    if first.traceback:
-        message = f"{message}\n{first.traceback}"
+    message = account(first.message, first.line, first.traceback)
     return first.reason if first.reason in REASONS else Reason.CIRCUIT_INVALID, message
 
 
 def _sentence(finding: Finding) -> str:
-    return f"line {finding.line}: {finding.message}" if finding.line is not None else finding.message
+    return account(finding.message, finding.line, None)
 
 
 def _circuit(answer: ValidateResponse) -> CircuitMetadata | None:

@@ -1,5 +1,6 @@
 """User code runs as the program that it is."""
 
+import msgspec
 import pytest
 
 from circuits.loading import load
@@ -164,6 +165,13 @@ def test_a_message_is_one_printable_line_however_long(refused: Refused) -> None:
     assert len(error.message) <= 500
     assert len(error.traceback or "") in range(1, 2001)
     assert "\n" not in error.message
+
+
+def test_a_traceback_steers_no_terminal_and_can_be_sent(refused: Refused) -> None:
+    error = refused("raise ValueError('\\x1b]0;mine\\x07\\u202e\\ud800')")
+    assert (error.traceback or "").endswith("ValueError: �]0;mine���")
+    assert "\n" in (error.traceback or "")
+    msgspec.msgpack.encode(error.failure())
 
 
 def test_running_out_of_memory_is_not_blamed_on_the_code(python: Python) -> None:

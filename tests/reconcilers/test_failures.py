@@ -34,6 +34,13 @@ def test_a_report_names_the_line_and_shows_the_traceback() -> None:
     )
 
 
+def test_a_report_names_the_line_once_and_steers_no_terminal() -> None:
+    pod = a_report("UserCodeError", line=3, message="ValueError: no (line 3)", traceback="\x1b[2J\tE: no")
+    assert ending_of(pod.view).message == "ValueError: no (line 3)\n�[2J\tE: no"
+    other = a_report("UserCodeError", line=3, message="ValueError: no (line 30)")
+    assert ending_of(other.view).message == "line 3: ValueError: no (line 30)"
+
+
 @pytest.mark.parametrize(
     ("pod", "reason"),
     [
