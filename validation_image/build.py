@@ -5,8 +5,10 @@ from __future__ import annotations
 import warnings
 
 from circuits import BuiltCircuit, CircuitError, describe, load
+from messages.failure import ExecutorReason
 from messages.validation import Finding, ValidateRequest, ValidateResponse, Verdict
 from validation_image.estimate import execution_seconds
+from validation_image.scratch import WITHOUT_FOLDER, misses_scratch
 
 _MOST_WARNINGS = 10
 _LARGEST_NUMBER = (1 << 62) - 1
@@ -24,6 +26,14 @@ def build_circuits(request: ValidateRequest) -> ValidateResponse:
         try:
             built = load(content, request.format, request.entrypoint, request.parameters)
         except CircuitError as error:
+            if error.reason is ExecutorReason.USER_CODE_ERROR and misses_scratch(error):
+                return ValidateResponse(
+                    verdict=Verdict.UNKNOWN,
+                    valid=False,
+                    reason=WITHOUT_FOLDER,
+                    message=f"the code writes into its scratch folder, which only an executor has: {error.message}",
+                    warnings=_of_the_user(heard),
+                )
             finding = Finding(
                 reason=error.reason, message=error.message, line=error.line, traceback=error.traceback
             )

@@ -159,6 +159,30 @@ async def test_hostile_code_fails_as_the_users_own_error(post: Post, deed: str) 
     assert "PermissionError" in error["message"]
 
 
+SCRATCH = {
+    "a file": "open('notes', 'w').write('x')",
+    "a file by its whole path": "import os\nopen(os.path.join(os.getcwd(), 'notes'), 'w')",
+    "a folder at home": "import os\nos.makedirs(os.path.expanduser('~/cache/deep'))",
+    "a temporary file": "import tempfile\ntempfile.TemporaryFile()",
+    "a list of files": "import os\nos.listdir('.')",
+    "a file, and another complaint": (
+        "try:\n    open('notes', 'w')\nexcept OSError:\n    raise ValueError('no notes')"
+    ),
+}
+
+
+@pytest.mark.parametrize("use", SCRATCH)
+async def test_code_that_uses_its_scratch_folder_gets_no_verdict(post: Post, use: str) -> None:
+    said = await post("/validate", code=SCRATCH[use])
+    assert (said["verdict"], said["errors"], said["reason"]) == ("unknown", [], "ValidationWithoutFolder")
+    assert "scratch folder" in said["message"]
+
+
+async def test_a_file_that_is_not_there_is_the_codes_own_error(post: Post) -> None:
+    (error,) = (await post("/validate", code="open('data.csv')"))["errors"]
+    assert (error["reason"], error["line"]) == ("UserCodeError", 1)
+
+
 async def test_code_leaves_nothing_behind_for_the_next(post: Post) -> None:
     await post("/validate", code="import qiskit\nqiskit.QuantumCircuit.measure_all = None\n" + "x = 1")
     assert (await post("/validate", code=BELL))["verdict"] == "valid"
