@@ -40,7 +40,8 @@ PLAIN_LIMIT = 256 << 10
 """Above this a document is compressed: `kubectl get -o yaml` of more is no pleasure, and etcd keeps it."""
 
 SUMMARY_LIMIT = 32 << 10
-"""Bytes of a summary: it travels with every informer event. A longer one loses its gate types first."""
+"""Bytes of a summary: it travels with every informer event. A longer one loses its gate types, then the rarest
+of its outcomes: all of them are in the document."""
 
 
 class TooLarge(Exception):
@@ -154,11 +155,14 @@ def _encode_summary(summary: Summary) -> str:
     encoded = msgspec.json.encode(summary)
     if len(encoded) > SUMMARY_LIMIT:
         circuit = msgspec.structs.replace(summary.circuit, gate_types={})
-        encoded = msgspec.json.encode(msgspec.structs.replace(summary, circuit=circuit))
+        summary = msgspec.structs.replace(summary, circuit=circuit)
+        encoded = msgspec.json.encode(summary)
+    while len(encoded) > SUMMARY_LIMIT and summary.top_counts:
+        fewer = dict(list(summary.top_counts.items())[:-1])
+        summary = msgspec.structs.replace(summary, top_counts=fewer)
+        encoded = msgspec.json.encode(summary)
     if len(encoded) > SUMMARY_LIMIT:
-        raise TooLarge(
-            f"the summary takes {_mebibytes(len(encoded))}; the names of circuits or outcomes are too long"
-        )
+        raise TooLarge(f"the summary takes {_mebibytes(len(encoded))}; the circuit's name is too long")
     return encoded.decode("utf-8")
 
 

@@ -8,6 +8,7 @@ import gzip
 import hashlib
 import random
 
+import msgspec
 import pytest
 
 from api.seal import Seal
@@ -79,6 +80,14 @@ def test_a_summary_that_user_code_blew_up_is_cut_down() -> None:
         OWNER, a_hand_in(b"{}", summary=a_summary(many)), SEAL, name="out", location="out"
     )
     assert len(body["metadata"]["annotations"]["quantum.io/summary"]) < 32 << 10
+
+
+def test_outcomes_of_thousands_of_bits_cost_the_summary_some_of_them_and_not_the_result() -> None:
+    outcomes = {f"{i:05000b}": 10 - i for i in range(10)}
+    summary = msgspec.structs.replace(a_summary(), top_counts=outcomes)
+    body = result_config_map(OWNER, a_hand_in(b"{}", summary=summary), SEAL, name="out", location="out")
+    kept = msgspec.json.decode(body["metadata"]["annotations"]["quantum.io/summary"], type=Summary)
+    assert kept.top_counts == dict(list(outcomes.items())[:6])
 
 
 def test_only_the_same_bytes_of_the_same_attempt_are_the_same_result() -> None:
