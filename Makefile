@@ -60,6 +60,9 @@ bench: $(STAMP) ## Measure against named rivals on a real kube-apiserver; writes
 	@$(PY) -m localcluster binaries
 	@$(PY) -m bench $(BENCHARGS)
 
+bench-cluster: $(STAMP) ## Measure Bell jobs on real nodes, beside bare Jobs and pods; writes bench/results
+	@$(PY) -m e2e --bench $(BENCHARGS)
+
 # --- make it --------------------------------------------------------------------------------------------
 
 images: $(STAMP) ## Build the three images with docker, podman or buildah

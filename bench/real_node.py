@@ -5,7 +5,7 @@ is sent to the watch event that shows the end. The bare Job and the bare pod run
 that what differs is the operator: they import Qiskit and Aer, simulate the circuit, and print the counts. Then a
 hundred such jobs, four at a time, with what the controller used meanwhile, as its kubelet counts it.
 
-Needs $KUBECONFIG, a cluster with nothing else to do, and the operator installed in it.
+Needs $KUBECONFIG, and a cluster with nothing else to do, into which it installs the operator.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import os
 import secrets
 import sys
 import time
@@ -27,6 +28,8 @@ from bench import goals, machine
 from bench.figures import Figures, over_repeats, over_samples
 from bench.finishes import Finished, watching
 from bench.report import Report
+from e2e.suite.installing import install
+from e2e.suite.kubectl import Kubectl
 from kube import NAMESPACES, PODS, QISKIT_BACKENDS, QISKIT_JOBS, Client, Resource, load_configuration
 from messages.version import VERSION
 
@@ -249,6 +252,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--samples", type=int, default=20)
     options = parser.parse_args(argv)
     report = Report(NAME, options.samples, goals.load(), machine.describe(), image=IMAGE)
+    install(Kubectl(os.environ.get("KUBECTL", "kubectl")), "default")
     asyncio.run(_run(options.samples, report))
     console = Console(width=160 if not sys.stdout.isatty() else None)
     report.show(console)

@@ -3,7 +3,8 @@
 With $KUBECONFIG set, the suite runs on that cluster, which must be able to pull the images or have them. Without,
 a kind cluster is created, the images are built and loaded, and everything is removed at the end.
 
-`python -m e2e --hold` runs no test: it keeps the cluster for working on the suite until its standard input ends.
+Two other uses of the same cluster: `--bench [arguments]` installs the operator and measures it (`make bench-cluster`),
+`--hold` keeps the cluster for working on the suite until standard input ends.
 """
 
 from __future__ import annotations
@@ -27,13 +28,14 @@ def main() -> int:
     """Run the suite and return pytest's exit status."""
     if os.environ.get("KUBECONFIG"):
         to_stderr(f"Running on the cluster of {os.environ['KUBECONFIG']}")
-        return subprocess.run(_pytest(), check=False).returncode
+        command = _bench() if sys.argv[1:2] == ["--bench"] else _pytest()
+        return subprocess.run(command, check=False).returncode
     try:
         with cluster(to_stderr) as running:
             _load_images(running)
             if sys.argv[1:] == ["--hold"]:
                 return _hold(running)
-            command = running.wrap(_pytest())
+            command = running.wrap(_bench() if sys.argv[1:2] == ["--bench"] else _pytest())
             return subprocess.run(command, env=os.environ | _environment(running), check=False).returncode
     except (CannotRunHere, CommandFailed) as error:
         to_stderr(f"error: {error}")
@@ -41,7 +43,11 @@ def main() -> int:
 
 
 def _pytest() -> list[str]:
-    return [sys.executable, "-m", "pytest", str(SUITE), *sys.argv[1:]]
+    return [sys.executable, "-m", "pytest", str(SUITE), "--timeout=600", "--durations=15", *sys.argv[1:]]
+
+
+def _bench() -> list[str]:
+    return [sys.executable, "-m", "bench.real_node", *sys.argv[2:]]
 
 
 def _environment(running: Cluster) -> dict[str, str]:
