@@ -12,7 +12,17 @@ from typing import Any
 import psutil
 
 from bench.sample import SAMPLE_DEFINITION, SAMPLES
-from kube import CRDS, NAMESPACES, ApiError, Client, load_configuration
+from kube import (
+    CRDS,
+    NAMESPACES,
+    QISKIT_BACKENDS,
+    QISKIT_JOBS,
+    SERVICE_ACCOUNTS,
+    ApiError,
+    Client,
+    Resource,
+    load_configuration,
+)
 from localcluster.controlplane import ControlPlane
 from localcluster.crds import install_crds
 from localcluster.kubectl import Kubectl
@@ -36,6 +46,8 @@ class Cluster:
         """A namespace of its own; nothing collects it before the API server ends, and nothing needs to."""
         name = f"bench-{secrets.token_hex(4)}"
         await self.client.create(NAMESPACES, {"metadata": {"name": name}})
+        # Pods need the account that the controller-manager would have made.
+        await self.client.create(SERVICE_ACCOUNTS, {"metadata": {"name": "default"}}, name)
         yield name
 
     async def create_samples(self, namespace: str, names: Iterable[str], *, done: bool = False) -> None:
@@ -72,12 +84,15 @@ class Cluster:
 @asynccontextmanager
 async def start() -> AsyncIterator[Cluster]:
     """Start etcd and kube-apiserver; nothing else writes, so every write that is counted is a contender's."""
-    async with ControlPlane.start(api_only=True) as plane:
+    # Executors' pods have a token of their account, so accounts count here as on any cluster.
+    flags = {"disable-admission-plugins": "DefaultTolerationSeconds"}
+    async with ControlPlane.start(api_only=True, apiserver_flags=flags) as plane:
         configuration = await load_configuration(str(plane.kubeconfig))
         async with Client(configuration, user_agent="bench", request_timeout=60.0) as client:
             await client.create(CRDS, SAMPLE_DEFINITION)
-            await _served(client)
             await install_crds(Kubectl(plane.binaries["kubectl"], plane.kubeconfig))
+            for resource in (SAMPLES, QISKIT_JOBS, QISKIT_BACKENDS):
+                await _served(client, resource)
             yield Cluster(plane, client)
 
 
@@ -104,12 +119,12 @@ def sample(name: str) -> dict[str, Any]:
     }
 
 
-async def _served(client: Client) -> None:
+async def _served(client: Client, resource: Resource) -> None:
+    """Wait until a new resource can be watched, which is a little later than it can be listed."""
     async with asyncio.timeout(30):
         while True:
             try:
-                await client.list(SAMPLES, "default")
+                async with client.watch(resource, "default", timeout_seconds=1):
+                    return
             except ApiError:
                 await asyncio.sleep(0.05)
-            else:
-                return

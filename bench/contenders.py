@@ -32,6 +32,7 @@ class Contender:
 
 OURS = Contender("ours", "bench.contender.ours")
 BARE = Contender("bare client", "bench.contender.bare")
+NODE = Contender("node", "bench.contender.node")
 OPERATOR = Contender("operator", "bench.contender.operator", "account")
 OPERATOR_KUBECONFIG = Contender("operator, kubeconfig", "bench.contender.operator", "kubeconfig")
 KOPF = Contender("kopf", "bench.contender.kopf_operator", "create")

@@ -68,6 +68,9 @@ def job(name: str) -> dict[str, Any]:
     }
 
 
+SEAL = Seal(b"nobody reads these results again")
+
+
 async def finish(cluster: Cluster, namespace: str, names: list[str]) -> None:
     """Make jobs, and for each its status, its pod and its result as an operator would have left them."""
 

@@ -40,6 +40,6 @@ def load(path: Path = GOALS) -> list[Goal]:
     return msgspec.json.decode(path.read_bytes(), type=list[Goal])
 
 
-def find(goals: list[Goal], benchmark: str, metric: str) -> Goal | None:
-    """The goal of a metric, if it has one."""
-    return next((goal for goal in goals if (goal.benchmark, goal.metric) == (benchmark, metric)), None)
+def find(goals: list[Goal], benchmark: str, metric: str) -> list[Goal]:
+    """The goals of a metric; most have none."""
+    return [goal for goal in goals if (goal.benchmark, goal.metric) == (benchmark, metric)]

@@ -55,14 +55,13 @@ class Report:
     ) -> None:
         """Add a row, compared with `baseline` (whose it is, its figures) and with the goal if there is one."""
         ratio = figures.value / baseline[1].value if baseline is not None and baseline[1].value else None
-        goal = find(self._goals, self.name, metric)
-        judged = {
-            "value": figures.value,
-            "ratio": ratio,
-            "p50": figures.p50,
-            "p99": figures.p99,
-        }.get(goal.of) if goal else None  # fmt: skip
-        binding = goal is not None and judged is not None and self.objects >= goal.at_objects
+        goals = find(self._goals, self.name, metric)
+        judged = {"value": figures.value, "ratio": ratio, "p50": figures.p50, "p99": figures.p99}
+        verdicts = [
+            goal.met(figure)
+            for goal in goals
+            if (figure := judged[goal.of]) is not None and self.objects >= goal.at_objects
+        ]
         self.rows.append(
             Row(
                 metric=metric,
@@ -75,8 +74,8 @@ class Report:
                 baseline=baseline[0] if baseline else None,
                 baseline_value=_round(baseline[1].value) if baseline else None,
                 ratio=_maybe(ratio),
-                goal=str(goal) if goal else None,
-                met=goal.met(judged) if binding and goal is not None and judged is not None else None,
+                goal=", ".join(map(str, goals)) or None,
+                met=all(verdicts) if verdicts else None,
             )
         )
 

@@ -40,7 +40,7 @@ async def work(options: argparse.Namespace, journal: Journal) -> None:
 
         async def follow() -> None:
             async with client.watch(
-                SAMPLES, namespace, resource_version=version, timeout_seconds=3600
+                SAMPLES, namespace, resource_version=version, timeout_seconds=3600, allow_bookmarks=False
             ) as lines:
                 async for line in lines:
                     event = msgspec.json.decode(line, type=_Event)
@@ -49,7 +49,12 @@ async def work(options: argparse.Namespace, journal: Journal) -> None:
 
         async def drain() -> None:
             async with client.watch(
-                CONFIG_MAPS, namespace, label_selector=SELECTOR, timeout_seconds=3600, metadata_only=True
+                CONFIG_MAPS,
+                namespace,
+                label_selector=SELECTOR,
+                timeout_seconds=3600,
+                allow_bookmarks=False,
+                metadata_only=True,
             ) as lines:
                 async for _ in lines:
                     pass
