@@ -6,40 +6,39 @@ from typing import Any
 
 import msgspec
 
-from informers import Informer
+from informers import Informer, Key, key_of, last_state
 
 
 class MutationDetector:
-    """A handler that remembers each object as it was when it was told of, and compares later."""
+    """A handler that keeps each object's state as it was told, and compares when the next one comes.
+
+    What a handler raises is logged and no more, so what was found is kept until `check`.
+    """
 
     def __init__(self, informer: Informer[Any]) -> None:
-        self._informer = informer
-        self._told: dict[int, tuple[Any, bytes]] = {}
+        self._told: dict[Key, tuple[Any, bytes]] = {}
+        self._changed: list[str] = []
         informer.add_handler(self)
 
     def on_add(self, obj: Any, initial: bool) -> None:
-        self._remember(obj)
+        self._told[key_of(obj)] = (obj, msgspec.json.encode(obj))
 
     def on_update(self, old: Any, new: Any) -> None:
-        self._compare(old)
-        self._remember(new)
+        self._compare(key_of(old))
+        self.on_add(new, False)
 
     def on_delete(self, last: Any) -> None:
-        self._told = {
-            id(obj): (obj, then) for obj, then in self._told.values() if obj in self._informer.list()
-        }
+        key = key_of(last_state(last))
+        self._compare(key)
+        self._told.pop(key, None)
 
     def check(self) -> None:
-        """Fails if any cached object is not as it came."""
-        for obj, _ in list(self._told.values()):
-            self._compare(obj)
+        """Fails if any object was changed while it was in the cache."""
+        for key in list(self._told):
+            self._compare(key)
+        assert self._changed == [], "somebody changed what is cached"
 
-    def _remember(self, obj: Any) -> None:
-        self._told[id(obj)] = (obj, msgspec.json.encode(obj))
-
-    def _compare(self, obj: Any) -> None:
-        remembered = self._told.get(id(obj))
-        if remembered is not None:
-            assert msgspec.json.encode(obj) == remembered[1], (
-                f"somebody changed {obj.metadata.name} in the cache"
-            )
+    def _compare(self, key: Key) -> None:
+        told = self._told.get(key)
+        if told is not None and msgspec.json.encode(told[0]) != told[1]:
+            self._changed.append(str(key))

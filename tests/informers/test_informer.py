@@ -16,6 +16,7 @@ from informers.namespaces import MultiNamespaceInformer
 from informers.objects import is_replaced
 from kube.errors import Unreachable
 from kube.resources import Resource
+from tests.informers.mutation import MutationDetector
 from tests.informers.scripted import (
     CLOSE,
     THINGS,
@@ -240,6 +241,28 @@ async def test_g16_cached_objects_cannot_be_changed(server: ScriptedServer) -> N
     assert obj is not None
     with pytest.raises(AttributeError):
         obj.value = 9  # type: ignore[misc]
+
+
+async def test_g16_who_changes_a_cached_object_all_the_same_is_found_out(server: ScriptedServer) -> None:
+    server.will_list(listed(10, thing("a", 3), thing("b", 4), thing("c", 5)))
+    server.will_watch(5.0, modified("a", 11), deleted("b", 12))
+    for culprit in ("a", "b", "c", None):
+        fresh = ScriptedServer()
+        fresh.lists, fresh.watches = server.lists.copy(), server.watches.copy()
+        informer = follow(fresh)
+        detector = MutationDetector(informer)
+        async with running(informer):
+            await informer.wait_synced()
+            if culprit is not None:
+                obj = informer.get("ns", culprit)
+                assert obj is not None
+                obj.metadata.labels["mine"] = "now"
+            await asyncio.sleep(10)
+        if culprit is None:
+            detector.check()
+        else:
+            with pytest.raises(AssertionError, match="somebody changed"):
+                detector.check()
 
 
 async def test_g18_the_transform_runs_once_an_object_on_lists_and_watches(server: ScriptedServer) -> None:

@@ -43,6 +43,7 @@ from reconcilers.job import (
     connect,
     lean,
 )
+from tests.informers.mutation import MutationDetector
 from tests.reconcilers.fake_node import SEAL
 
 IMAGE = "qiskit-operator/executor:test"
@@ -186,8 +187,9 @@ class Operator:
                 token=lambda: secrets.token_hex(3),
             )
             connect_backends(pooling, pools, backends=backends, pods=pods, jobs=jobs)
+            informers: tuple[Informer[Any], ...] = (jobs, backends, pods, results)
+            detectors = [MutationDetector(informer) for informer in informers]
             async with reconciler, asyncio.TaskGroup() as tasks:
-                informers = (jobs, backends, pods, results)
                 running = [tasks.create_task(informer.run()) for informer in informers]
                 for informer in informers:
                     await informer.wait_synced()
@@ -203,6 +205,8 @@ class Operator:
                 finally:
                     for task in running:
                         task.cancel()
+            for detector in detectors:
+                detector.check()
 
 
 BELL = "from qiskit import QuantumCircuit\nqc = QuantumCircuit(2)\nqc.h(0)\nqc.cx(0, 1)\nqc.measure_all()\n"
