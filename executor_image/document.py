@@ -137,7 +137,7 @@ def summary(run: Run) -> Summary:
         backend_version=run.done.versions["qiskit_aer"],
         method=first.method,
         execution_seconds=_seconds(sum(ran.execution_seconds for ran in run.circuits)),
-        total_seconds=_total(run),
+        total_seconds=_seconds((run.ended - run.started).total_seconds()),
         peak_memory_bytes=run.peak_memory_bytes,
         cpu_seconds=_seconds(run.cpu_seconds),
     )

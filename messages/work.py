@@ -96,7 +96,8 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
 class Summary(msgspec.Struct, frozen=True, kw_only=True):
     """The short account of a result that fits in a status. Times in seconds, memory in bytes.
 
-    `top_counts` holds at most ten outcomes of the first circuit, most frequent first.
+    `top_counts` holds at most ten outcomes of the first circuit, most frequent first. `execution_seconds` is the
+    simulation alone, `total_seconds` the attempt from its hand-out on: what it waited before is not in it.
     """
 
     shots: int

@@ -51,6 +51,7 @@ async def test_a_bell_pair_is_handed_in_and_the_executor_ends_with_0(
     assert sum(counts.values()) == 1024
     assert result.summary.top_counts == counts
     assert result.summary.circuits == 1
+    assert result.summary.execution_seconds <= result.summary.total_seconds < 600  # it was queued for months
     assert result.summary.circuit.hash == document["circuit"]["hash"]
     assert document["execution"]["seed_simulator"] == 7
     assert document["execution"]["seed_transpiler"] is not None
