@@ -41,8 +41,10 @@ def cgroup_paths(folder: Path) -> list[Path]:
 def main() -> None:
     """Hold the namespaces until standard input ends."""
     folder = Path(sys.argv[1])
-    lock = (folder / "lock").open("w")
+    # Held before it has its name: nobody can find it free, and take the folder for abandoned.
+    lock = (folder / "lock.new").open("w")
     fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    (folder / "lock.new").rename(folder / "lock")
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         # A Ctrl-C goes to the whole terminal; the end comes through the pipe, in the parent's own time.
         signal.signal(number, signal.SIG_IGN)

@@ -106,7 +106,7 @@ def isolated(report: Report) -> Iterator[Isolation]:
     Raises:
         CannotRunHere: if this is not root on Linux with cgroup v1.
     """
-    _check()
+    check_machine()
     sweep(report)
     folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=_BASE))
     # A session of its own: a Ctrl-C must not kill the one that cleans up.
@@ -131,12 +131,13 @@ def sweep(report: Report) -> None:
     """Remove the folders of clusters whose guardian was killed too; their processes died with it."""
     for folder in _BASE.glob(f"{_PREFIX}*"):
         try:
-            with (folder / "lock").open("w") as lock:
+            with (folder / "lock").open("r+") as lock:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             continue
         except FileNotFoundError:
-            pass
+            if _is_new(folder):
+                continue
         report(f"Removing what an earlier run left: {folder}")
         for path in cgroup_paths(folder):
             for leaf, _, _ in os.walk(path, topdown=False):
@@ -144,7 +145,16 @@ def sweep(report: Report) -> None:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _check() -> None:
+def _is_new(folder: Path) -> bool:
+    """Whether its guardian may not have come to locking it yet. A folder that has just gone is nobody's business."""
+    try:
+        return time.time() - folder.stat().st_mtime < _STARTUP_SECONDS
+    except FileNotFoundError:
+        return True
+
+
+def check_machine() -> None:
+    """Raise CannotRunHere unless this is root on Linux with cgroup v1."""
     if not sys.platform.startswith("linux"):
         raise CannotRunHere("a kind cluster without Docker needs Linux; install Docker, or set KUBECONFIG")
     if os.geteuid() != 0:
