@@ -114,6 +114,11 @@ def test_executors_cannot_be_told_a_wildcard() -> None:
     assert read_settings(["--gateway-listen-address", "127.0.0.1"]).advertised_host == "127.0.0.1"
 
 
+def test_an_address_that_the_kubelet_could_not_fill_in_is_refused() -> None:
+    said = complaint("--gateway-advertise-host", "$(QISKIT_OPERATOR_GATEWAY_SERVICE_HOST)")
+    assert "the gateway's Service was not there" in said
+
+
 def test_help_names_every_setting(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as caught:
         read_settings(["--help"])
