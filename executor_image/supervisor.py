@@ -89,15 +89,16 @@ class Supervisor:
             async with asyncio.TaskGroup() as tasks:
                 reporting = tasks.create_task(reporter.run())
                 run = await attempt.carry_out()
-                reporter.reach(Stage.HANDING_IN, len(run.circuits), len(run.circuits))
-                location = await delivery.deliver(run)
+                # The hand-in speaks for itself: a report beside it would be refused once the result is stored.
                 reporting.cancel()
+                reporter.reach(Stage.HANDING_IN, len(run.circuits), len(run.circuits))
         except BaseExceptionGroup as group:
             # Not `except*`: what is raised there would be wrapped in a group again, and nobody would know it.
             known, unknown = group.split((Failed, GatewayRefused))
             if known is None or unknown is not None:
                 raise
             raise _first(known) from None
+        location = await delivery.deliver(run)
         log.info("result stored at %s", location)
 
 

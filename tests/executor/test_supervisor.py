@@ -95,15 +95,34 @@ async def test_a_refused_result_of_an_attempt_that_is_over_is_dropped(
 async def test_progress_tells_the_stages_of_a_job_that_takes_its_time(
     start: Start, gateway: GatewayStub
 ) -> None:
-    slow = "import time; time.sleep(0.5)" + BELL.replace("qc.cx(0, 1)", "qc.cx(0, 1); qc.t(0)")
-    gateway.answers["/v1/result"].extend([503, 503])
-    ended = await (await start(an_order(slow))).ended()
-    assert ended.code == 0
+    code = """
+import time
+from qiskit import QuantumCircuit
+from qiskit.circuit import Parameter
+time.sleep(0.5)
+qc = QuantumCircuit(12)
+for qubit in range(12):
+    qc.rx(Parameter("a"), qubit) if qubit == 0 else qc.rx(0.3, qubit)
+qc.measure_all()
+"""
+    bindings = [{"a": float(n)} for n in range(500)]
+    ended = await (await start(an_order(code, parameters=bindings))).ended()
+    assert ended.code == 0, ended.stderr
     stages = [progress.stage for progress in gateway.progress]
     assert stages[0] is Stage.BUILDING
-    assert stages[-1] is Stage.HANDING_IN
+    assert stages[-1] is Stage.RUNNING
+    assert stages == sorted(stages, key=list(Stage).index)
+    assert gateway.progress[-1].circuits_total == 500
     assert all(
         p.job_uid == "11111111-2222-3333-4444-555555555555" and p.attempt == 2 for p in gateway.progress
+    )
+
+
+async def test_a_report_never_comes_after_the_result(start: Start, gateway: GatewayStub) -> None:
+    gateway.answers["/v1/result"].extend([503, 503, 503])
+    assert (await (await start(an_order())).ended()).code == 0
+    assert gateway.requests.index("/v1/result") > max(
+        index for index, path in enumerate(gateway.requests) if path == "/v1/progress"
     )
 
 
