@@ -81,14 +81,24 @@ async def test_a_loop_that_crawls_is_found_by_its_heartbeat() -> None:
         await asyncio.sleep(0)
         now += seconds + late
 
+    def lag(sample: str) -> float | None:
+        return metrics.registry.get_sample_value(f"qiskit_operator_event_loop_lag_seconds_{sample}")
+
     heart = Heartbeat(metrics, clock=lambda: now, sleep=sleep)
     assert heart.problem() is None, "not started is not stuck"
     task = asyncio.create_task(heart.run())
     for _ in range(10):
         await asyncio.sleep(0)
     assert heart.problem() is None
+    assert lag("sum") == 0
+    beats, late = lag("count"), 2.5
+    assert beats is not None
+    for _ in range(10):
+        await asyncio.sleep(0)
     task.cancel()
     await asyncio.wait({task})
+    slow_beats = (lag("count") or 0) - beats
+    assert slow_beats > 1
+    assert lag("sum") == pytest.approx(2.5 * slow_beats, abs=2.5), "each slow beat was 2.5 s late"
     now += STUCK_AFTER + 1
     assert "stuck" in (heart.problem() or "")
-    assert metrics.registry.get_sample_value("qiskit_operator_event_loop_lag_seconds_sum") == 0

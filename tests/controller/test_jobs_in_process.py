@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from api.names import LABEL_JOB_NAME
 from controller.controllers import make_controllers
 from controller.process import Process
 from controller.settings import Settings
+from gateway.authority import AuthorityStore
 from kube import PODS, Client
 from tests.reconcilers.fake_node import InstantNode
 from tests.reconcilers.operating import create_job, in_phase
@@ -26,7 +28,9 @@ JOBS = 20
 
 @contextlib.asynccontextmanager
 async def node(client: Client, namespace: str) -> AsyncIterator[InstantNode]:
-    serving = InstantNode(client, namespace)
+    # The operators will find the Secret, and the key of the seal in it.
+    trust = await AuthorityStore(client, namespace).obtain(datetime.now(UTC))
+    serving = InstantNode(client, namespace, seal=trust.seal)
     task = asyncio.create_task(serving.run())
     yield serving
     task.cancel()

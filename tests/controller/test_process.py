@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 from collections.abc import AsyncIterator, Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,10 @@ from controller.process import NAME, Process, Surroundings
 from controller.settings import Settings
 from controller.term import Controller
 from informers import Key, Tombstone, WorkQueue, key_of, last_state
-from kube import CONFIG_MAPS, LEASES, QISKIT_JOBS, AlreadyExists, Client
+from kube import CONFIG_MAPS, LEASES, QISKIT_JOBS, AlreadyExists, Client, Configuration
 from reconcilers.result import DONE, Result
+from tests.faults.proxy import FaultProxy
+from tests.faults.rules import Matching, Refuse
 
 pytestmark = [pytest.mark.cluster, pytest.mark.usefixtures("crds")]
 
@@ -98,20 +101,7 @@ class Marker:
 
 @contextlib.asynccontextmanager
 async def replica(kubeconfig: Path, namespace: str, marker: Marker, **options: Any) -> AsyncIterator[Process]:
-    settings = Settings(
-        namespaces=(namespace,),
-        operator_namespace=namespace,
-        kubeconfig=kubeconfig,
-        gateway_listen_address="127.0.0.1",
-        gateway_listen_port=0,
-        metrics_listen_address="127.0.0.1",
-        metrics_listen_port=0,
-        lease_duration=3,
-        renew_deadline=2,
-        retry_period=0.2,
-        **options,
-    )
-    process = Process(settings, marker.controllers)
+    process = Process(settings_for(namespace, kubeconfig=kubeconfig, **options), marker.controllers)
     task = asyncio.create_task(process.run())
     try:
         await until(lambda: process.ports is not None or task.done(), "the replica listens")
@@ -121,6 +111,21 @@ async def replica(kubeconfig: Path, namespace: str, marker: Marker, **options: A
     finally:
         process.stop()
         await task
+
+
+def settings_for(namespace: str, **options: Any) -> Settings:
+    return Settings(
+        namespaces=(namespace,),
+        operator_namespace=namespace,
+        gateway_listen_address="127.0.0.1",
+        gateway_listen_port=0,
+        metrics_listen_address="127.0.0.1",
+        metrics_listen_port=0,
+        lease_duration=3,
+        renew_deadline=2,
+        retry_period=0.2,
+        **options,
+    )
 
 
 async def probe(process: Process, path: str) -> tuple[int, str]:
@@ -168,6 +173,32 @@ async def test_from_start_to_stop(client: Client, kubeconfig: Path, namespace: s
     assert await holder(client, namespace) == ""
     assert await client.get(CONFIG_MAPS, "seen-before", namespace)
     assert not [task for task in asyncio.all_tasks() if task is not asyncio.current_task()], "tasks were left"
+
+
+async def test_g15_nothing_is_worked_on_and_nobody_let_in_before_every_cache_is_filled(
+    client: Client, fault_proxy: FaultProxy, namespace: str
+) -> None:
+    """A reconciler that sees half of the world takes the other half for missing, and makes it again."""
+    await a_job(client, namespace, "early")
+    fault_proxy.faults.add(Refuse(), when=Matching(path="/pods"))
+    marker = Marker()
+    settings = settings_for(namespace)
+    process = Process(settings, marker.controllers, configure=partial(_same, fault_proxy.configuration))
+    task = asyncio.create_task(process.run())
+    try:
+        tried = len(fault_proxy.seen) + 20
+        await until(lambda: len(fault_proxy.seen) >= tried or task.done(), "it goes on trying")
+        assert (marker.passes, process.ports) == ([], None)
+        fault_proxy.faults.clear()
+        await until(lambda: Key(namespace, "early") in marker.passes, "it works")
+        assert process.ports is not None
+    finally:
+        process.stop()
+        await task
+
+
+async def _same(configuration: Configuration) -> Configuration:
+    return configuration
 
 
 async def test_a_follower_is_ready_and_works_on_everything_once_it_leads(

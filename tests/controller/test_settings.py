@@ -115,8 +115,8 @@ def test_executors_cannot_be_told_a_wildcard() -> None:
 
 
 def test_an_address_that_the_kubelet_could_not_fill_in_is_refused() -> None:
-    said = complaint("--gateway-advertise-host", "$(QISKIT_OPERATOR_GATEWAY_SERVICE_HOST)")
-    assert "the gateway's Service was not there" in said
+    with pytest.raises(BadSettings, match="the gateway's Service was not there"):
+        read_settings(["--gateway-advertise-host", "$(QISKIT_OPERATOR_GATEWAY_SERVICE_HOST)"])
 
 
 def test_help_names_every_setting(capsys: pytest.CaptureFixture[str]) -> None:

@@ -76,6 +76,7 @@ class InstantNode:
     namespace: str
     plans: dict[str, list[Plan]] = field(default_factory=dict)
     default: Plan = SUCCEEDS
+    seal: Seal = SEAL
     served: list[str] = field(default_factory=list)
     refusals: list[str] = field(default_factory=list)
     summaries: dict[str, Summary] = field(default_factory=dict)
@@ -158,7 +159,7 @@ class InstantNode:
             document=DOCUMENT,
             summary=summary,
         )
-        return await store(self.client, SEAL, self.namespace, claim, pod.metadata.uid, hand_in)
+        return await store(self.client, self.seal, self.namespace, claim, pod.metadata.uid, hand_in)
 
     async def admitted(self, claim: Assignment, pod: Pod) -> None:
         """Wait, as an executor does, until the gateway would hand out work."""
