@@ -145,4 +145,9 @@ class Settings(BaseSettings):
                 "--gateway-advertise-host is missing: executors cannot be told the wildcard address "
                 f"{self.gateway_listen_address}. Set it to the gateway's Service's address, or this pod's"
             )
+        if "$(" in (self.gateway_advertise_host or ""):
+            raise ValueError(
+                f"--gateway-advertise-host is {self.gateway_advertise_host}: the gateway's Service was not there "
+                "when this container started. It is once this container is started again"
+            )
         return self
