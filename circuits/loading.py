@@ -19,7 +19,7 @@ from circuits.formats import detect_format
 from circuits.frozen import load_qpy
 from circuits.qasm import load_qasm
 from circuits.user_module import run_source
-from circuits.walk import measures
+from circuits.walk import measures, no_number
 from messages.circuit import Format
 from messages.failure import ExecutorReason
 
@@ -85,6 +85,12 @@ def _check(built: BuiltCircuit) -> None:
             ExecutorReason.CIRCUIT_INVALID,
             f"circuit {built.name} expects run-time inputs ({names}), which cannot be given; "
             "use Parameter instead",
+        )
+    odd = no_number(built.circuit)
+    if odd is not None:
+        raise CircuitError(
+            ExecutorReason.CIRCUIT_INVALID,
+            f"circuit {built.name} has a gate {odd[0]} with the parameter {odd[1]}, expected a finite number",
         )
     if not measures(built.circuit):
         raise CircuitError(

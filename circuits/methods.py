@@ -109,7 +109,7 @@ def _right_angles(angles: Sequence[Any]) -> bool:
         if isinstance(angle, ParameterExpression) and angle.parameters:
             return False
         turns = float(angle) / (math.pi / 2)
-        if abs(turns - round(turns)) > _ANGLE_TOLERANCE:
+        if not math.isfinite(turns) or abs(turns - round(turns)) > _ANGLE_TOLERANCE:
             return False
     return True
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 from qiskit import QuantumCircuit
-from qiskit.circuit import CircuitInstruction, ControlFlowOp, ForLoopOp, Operation
+from qiskit.circuit import CircuitInstruction, ControlFlowOp, ForLoopOp, Operation, ParameterExpression
 
 ONCE = frozenset({"break_loop", "continue_loop"})
 """Jumps: part of the control flow, nothing that happens to a qubit."""
@@ -25,6 +26,17 @@ def operations(circuit: QuantumCircuit, times: int = 1) -> Iterator[tuple[Operat
                 yield from operations(block, inner)
         elif operation.name not in ONCE:
             yield operation, times
+
+
+def no_number(circuit: QuantumCircuit) -> tuple[str, float] | None:
+    """A gate's name and the parameter of it that is infinite or not a number, or None if there is none."""
+    for operation, _ in operations(circuit):
+        for value in getattr(operation, "params", ()):
+            if isinstance(value, ParameterExpression) and not value.parameters and value.is_real():
+                value = float(value)
+            if isinstance(value, float) and not math.isfinite(value):
+                return operation.name, value
+    return None
 
 
 def measures(circuit: QuantumCircuit) -> bool:

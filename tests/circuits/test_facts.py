@@ -175,3 +175,10 @@ def test_aer_keeps_no_qubit_that_is_not_counted(seed: int, measured: int) -> Non
     result = AerSimulator().run(circuit.decompose(reps=4), shots=1, method="statevector").result()
     kept = result.results[0].metadata["active_input_qubits"]
     assert len(kept) <= simulated_qubits(circuit)
+
+
+def test_an_angle_that_is_no_number_is_no_right_angle() -> None:
+    for angle in (math.nan, math.inf):
+        circuit = QuantumCircuit(1)
+        circuit.rx(angle, 0)
+        assert not is_clifford(circuit)

@@ -132,6 +132,13 @@ def test_a_circuit_that_qiskit_refuses_is_invalid_and_has_a_line(refused: Refuse
     assert error.message == "CircuitError: duplicate bit arguments (line 3)"
 
 
+@pytest.mark.parametrize("angle", ["nan", "inf"])
+def test_an_angle_that_is_no_number_is_named(refused: Refused, angle: str) -> None:
+    error = refused(f"qc = QuantumCircuit(1)\nqc.rx(float('{angle}'), 0)\nqc.measure_all()")
+    assert error.reason is Reason.CIRCUIT_INVALID
+    assert error.message == f"circuit qc has a gate rx with the parameter {angle}, expected a finite number"
+
+
 @pytest.mark.parametrize(
     ("call", "said"), [("sys.exit(3)", "3"), ("sys.exit()", ""), ("sys.exit('no')", "'no'")]
 )
