@@ -12,7 +12,18 @@ from typing import Protocol
 
 from rich.console import Console
 
-from bench import cluster, cold_start, goals, jobs, latency, list_and_cache, machine, memory, reconcile
+from bench import (
+    cluster,
+    cold_start,
+    goals,
+    jobs,
+    jobs_validated,
+    latency,
+    list_and_cache,
+    machine,
+    memory,
+    reconcile,
+)
 from bench.cluster import Cluster
 from bench.plan import FULL, SMALL, Plan
 from bench.report import RESULTS, Report
@@ -27,7 +38,15 @@ class Benchmark(Protocol):
     def measure(self) -> Callable[[Cluster, Plan, Report], Awaitable[None]]: ...
 
 
-BENCHMARKS: tuple[Benchmark, ...] = (list_and_cache, reconcile, cold_start, latency, jobs, memory)
+BENCHMARKS: tuple[Benchmark, ...] = (
+    list_and_cache,
+    reconcile,
+    cold_start,
+    latency,
+    jobs,
+    jobs_validated,
+    memory,
+)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -18,6 +18,8 @@ from typing import Any
 
 from rich.console import Console
 
+from backends.aer.observation import is_finished
+from backends.aer.warm import is_free
 from bench import goals, machine
 from bench.figures import Figures, over_samples
 from bench.finishes import watching
@@ -30,6 +32,7 @@ from kube import (
     SERVICE_ACCOUNTS,
     Client,
     NotFound,
+    Pod,
     load_configuration,
 )
 from localcluster.cluster import LocalCluster
@@ -148,15 +151,15 @@ async def _warm_backend(client: Client, namespace: str) -> AsyncIterator[str]:
 
 
 async def _until_warm(client: Client, namespace: str, backend: str) -> None:
-    """Wait until the pool is full, and no pod of an earlier job takes processor time for its start or end."""
+    """Wait until the pool is full, and no other pod takes processor time for its start or its end."""
     async with asyncio.timeout(DEADLINE):
         while True:
             found: dict[str, Any] = await client.get(QISKIT_BACKENDS, backend, namespace)
-            if found.get("status", {}).get("warm") == WARM_PODS:
-                pods = await client.list_items(PODS, namespace, type=dict[str, Any])
-                phases = [pod["status"]["phase"] for pod in pods]
-                if phases.count("Running") == WARM_PODS and "Pending" not in phases:
-                    return
+            pods = await client.list_items(PODS, namespace, type=Pod)
+            alive = [pod for pod in pods if not is_finished(pod)]
+            full = found.get("status", {}).get("warm") == WARM_PODS
+            if full and len(alive) == WARM_PODS and all(map(is_free, alive)):
+                return
             await asyncio.sleep(0.05)
 
 
