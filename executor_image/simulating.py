@@ -5,11 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from importlib.metadata import version
 from typing import Any
 
 from qiskit import QuantumCircuit
+from qiskit.transpiler import PassManager
 from qiskit_aer import AerSimulator
 from qiskit_aer.noise import NoiseModel
 
@@ -119,9 +120,15 @@ class Simulation:
                 f"circuit {facts.name} has {circuit.num_qubits} qubits, the device {device.name} "
                 f"{len(device.qubits)}; choose a larger device in spec.execution.noiseModel",
             )
-        level, seed = self._step.execution.optimization_level, self._step.execution.seed_transpiler
-        assert seed is not None, "drawn by the supervisor"
-        return transpile(circuit, device_passes(device_target(device), level, seed), level)
+        return transpile(circuit, self._device_passes, self._step.execution.optimization_level)
+
+    @cached_property
+    def _device_passes(self) -> PassManager:
+        execution = self._step.execution
+        assert self._device is not None
+        assert execution.seed_transpiler is not None, "drawn by the supervisor"
+        target = device_target(self._device)
+        return device_passes(target, execution.optimization_level, execution.seed_transpiler)
 
     def _check_memory(self, name: str, method: str, qubits: int) -> None:
         shown = "statevector" if method == AUTOMATIC else method
