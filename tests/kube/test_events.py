@@ -22,7 +22,7 @@ from kube import (
     ObjectReference,
     Unreachable,
 )
-from kube.correlation import BURST, COMBINED, REFILL_SECONDS, SIMILAR_LIMIT, Correlator, Occurrence
+from kube.correlation import BURST, COMBINED, MEMORY, REFILL_SECONDS, SIMILAR_LIMIT, Correlator, Occurrence
 from kube.events import QUEUE_LIMIT, TRIES
 from localcluster.kubectl import Kubectl
 
@@ -66,6 +66,18 @@ def test_g46_one_object_cannot_flood_and_does_not_silence_others() -> None:
     assert correlator.correlate(happened(uid="uid-2"), 0.0) is not None
     assert correlator.correlate(happened(), REFILL_SECONDS - 1) is None
     assert correlator.correlate(happened(), REFILL_SECONDS + 1) is not None
+
+
+def test_g46_what_is_remembered_is_bounded_and_the_oldest_is_forgotten() -> None:
+    correlator = Correlator()
+    for number in range(MEMORY + 100):
+        correlator.correlate(happened(uid=f"uid-{number}"), 0.0)
+    memories = (correlator._similar, correlator._buckets, correlator._series)
+    assert [len(memory._items) for memory in memories] == [MEMORY] * 3
+    newest, oldest = (correlator.correlate(happened(uid=f"uid-{number}"), 1.0) for number in (MEMORY + 99, 0))
+    assert newest is not None
+    assert oldest is not None
+    assert (newest.count, oldest.count) == (2, 1)
 
 
 class ScriptedClient:

@@ -203,6 +203,22 @@ async def test_g45_waits_pass_on_the_clock_that_was_given(looptime: Any) -> None
     assert looptime == pytest.approx(7, abs=0.5)
 
 
+@pytest.mark.parametrize("size", [10, 3 << 20], ids=["small", "large"])
+async def test_g45_what_is_sent_again_is_sent_whole(size: int) -> None:
+    """A body that was read from once would be empty the second time."""
+    received: list[int] = []
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        received.append(len(await request.read()))
+        if len(received) < 3:
+            return status(429, "TooManyRequests", {"Retry-After": "1"})
+        return web.json_response({"ok": True})
+
+    async with serving(answer) as there, Client(there, user_agent="test") as client:
+        await client.create(CONFIG_MAPS, b"x" * size, "ns")
+    assert received == [size] * 3
+
+
 async def test_g45_a_wait_beyond_the_deadline_is_the_callers(looptime: Any) -> None:
     server = Recorded(lambda: status(503, "ServiceUnavailable", {"Retry-After": "45"}))
     async with serving(server.answer) as there, Client(there, user_agent="test") as client:
