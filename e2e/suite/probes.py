@@ -22,8 +22,15 @@ def a_claim(name: str, size: str = "16Mi") -> dict[str, Any]:
     }
 
 
-def a_pod(name: str, code: str, *, claim: str | None = None, **spec: Any) -> dict[str, Any]:
-    """A pod that runs Python code once."""
+def a_pod(
+    name: str,
+    code: str,
+    *,
+    claim: str | None = None,
+    labels: dict[str, str] | None = None,
+    **spec: Any,
+) -> dict[str, Any]:
+    """A pod that runs Python code once; `spec` has further fields of the pod's spec."""
     mounts = [{"name": "claim", "mountPath": "/claim"}] if claim else []
     volumes = [{"name": "claim", "persistentVolumeClaim": {"claimName": claim}}] if claim else []
     container = {
@@ -36,7 +43,7 @@ def a_pod(name: str, code: str, *, claim: str | None = None, **spec: Any) -> dic
     return {
         "apiVersion": "v1",
         "kind": "Pod",
-        "metadata": {"name": name},
+        "metadata": {"name": name, "labels": labels or {}},
         "spec": {
             "restartPolicy": "Never",
             "terminationGracePeriodSeconds": 0,
@@ -48,10 +55,12 @@ def a_pod(name: str, code: str, *, claim: str | None = None, **spec: Any) -> dic
     }
 
 
-def run_python(kubectl: Kubectl, code: str, *, claim: str | None = None, **spec: Any) -> str:
+def run_python(
+    kubectl: Kubectl, code: str, *, claim: str | None = None, labels: dict[str, str] | None = None
+) -> str:
     """Run code in a pod of its own and return what it printed."""
     name = f"probe-{secrets.token_hex(3)}"
-    kubectl.apply(a_pod(name, code, claim=claim, **spec))
+    kubectl.apply(a_pod(name, code, claim=claim, labels=labels))
     kubectl("wait", f"pod/{name}", "--for=jsonpath={.status.phase}=Succeeded", "--timeout=60s")
     return kubectl("logs", name)
 
