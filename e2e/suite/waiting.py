@@ -9,7 +9,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-def eventually(question: Callable[[], T], *, within: float = 60, every: float = 0.25) -> T:
+def eventually(question: Callable[[], T], *, within: float = 60, every: float = 0.5) -> T:
     """Ask until the answer is true, and return it; the last answer is part of the failure."""
     deadline = time.monotonic() + within
     while True:
