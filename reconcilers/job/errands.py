@@ -13,27 +13,30 @@ from typing import Generic, TypeVar
 
 T = TypeVar("T")
 
+AT_ONCE = 64
+"""Errands under way; further ones wait. The services that they ask have limits of their own."""
+
 
 class Errands(Generic[T]):
-    """Tasks by name, at most `at_once` of them under way; an async context manager that ends them."""
+    """Tasks by name; an async context manager that ends them and waits until they have ended."""
 
-    def __init__(self, *, at_once: int = 64) -> None:
+    def __init__(self, *, at_once: int = AT_ONCE) -> None:
         self._permits = asyncio.Semaphore(at_once)
-        self._group = asyncio.TaskGroup()
+        self._under_way: set[asyncio.Task[T | Exception]] = set()
         self._tasks: dict[str, asyncio.Task[T | Exception]] = {}
         self._calling_back: set[str] = set()
 
     async def __aenter__(self) -> Errands[T]:
-        await self._group.__aenter__()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        for task in self._tasks.values():
-            task.cancel()
-        self._tasks.clear()
-        await self._group.__aexit__(kind, error, traceback)
+        # No TaskGroup: it would wrap what the owner's body raised, and errands never raise by themselves.
+        for name in list(self._tasks):
+            self.discard(name)
+        if self._under_way:
+            await asyncio.wait(self._under_way)
 
     async def outcome(
         self, name: str, work: Callable[[], Awaitable[T]], *, wait: float, done: Callable[[], None]
@@ -45,13 +48,17 @@ class Errands(Generic[T]):
         """
         task = self._tasks.get(name)
         if task is None:
-            task = self._group.create_task(self._run(work), name=f"errand {name}")
+            task = asyncio.create_task(self._run(work), name=f"errand {name}")
             self._tasks[name] = task
+            self._under_way.add(task)
+            task.add_done_callback(self._under_way.discard)
         await asyncio.wait((task,), timeout=wait)
         if not task.done():
             if name not in self._calling_back:
                 self._calling_back.add(name)
                 task.add_done_callback(lambda _: done())
+            return None
+        if task.cancelled():  # discarded while it was waited for
             return None
         result = task.result()
         if isinstance(result, Exception):

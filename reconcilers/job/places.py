@@ -25,6 +25,7 @@ RANKS = {"urgent": 0, "high": 1, "normal": 2, "low": 3}
 class Jobs(Protocol):
     """The cached jobs, with the indexes of `indexes.JOB_INDEXERS`."""
 
+    def get(self, namespace: str | None, name: str) -> QiskitJob | None: ...
     def by_index(self, index: str, value: str) -> Sequence[QiskitJob]: ...
 
 
@@ -76,7 +77,17 @@ class Places:
         given = self._given.get(job_uid)
         if given is not None:
             given.held = False
-            self._is_held(job_uid, given)
+            self._is_unseen(job_uid, given)
+
+    def shown(self, job: QiskitJob) -> None:
+        """The cache has a new state of a job: from it everybody can see what place the job holds."""
+        given = self._given.get(job.metadata.uid)
+        if given is not None:
+            self._is_unseen(job.metadata.uid, given)
+
+    def forget(self, job_uid: str) -> None:
+        """The job is gone."""
+        self._given.pop(job_uid, None)
 
     def next_in_line(self, ended: QiskitJob) -> list[Key]:
         """The jobs that may take the places which are free now that `ended` has let go of its own."""
@@ -137,7 +148,7 @@ class Places:
         unseen = [
             uid
             for uid, given in list(self._given.items())
-            if scope in given.scopes and uid not in seen and self._is_held(uid, given)
+            if scope in given.scopes and uid not in seen and self._is_unseen(uid, given)
         ]
         return len(seen) + len(unseen)
 
@@ -147,12 +158,14 @@ class Places:
             if newest is not None and newest.metadata.uid == cached.metadata.uid and is_open(newest):
                 yield newest
 
-    def _is_held(self, uid: str, given: _Given) -> bool:
-        """Whether a place that was given is in use; one that is not any more is forgotten."""
+    def _is_unseen(self, uid: str, given: _Given) -> bool:
+        """Whether a place that was given is in use and the cache does not show it; else it is forgotten."""
         if given.held:
             return True
-        newest = self.recent.get(given.key)
-        if newest is not None and newest.metadata.uid == uid and is_open(newest):
+        newest, cached = self.recent.get(given.key), self.jobs.get(*given.key)
+        in_use = newest is not None and newest.metadata.uid == uid and is_open(newest)
+        shown = cached is not None and cached.metadata.uid == uid and is_open(cached)
+        if in_use and not shown:
             return True
         del self._given[uid]
         return False

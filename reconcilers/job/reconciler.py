@@ -7,6 +7,7 @@ abandons the pass, and nothing is sent again.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
@@ -59,8 +60,16 @@ from reconcilers.job.places import Places
 from reconcilers.job.receipts import is_result_of
 from reconcilers.job.settings import JobSettings
 from reconcilers.job.sources import Examiner
-from reconcilers.job.submissions import asks_for_resources, attempt_of, resources_of, submission_of
-from reconcilers.job.world import Admitted, Examination, Queued, Underway, World, is_examined
+from reconcilers.job.submissions import asks_for_resources, resources_of, submission_of
+from reconcilers.job.world import (
+    Admitted,
+    Examination,
+    Queued,
+    Underway,
+    World,
+    attempt_of,
+    is_examined,
+)
 from reconcilers.recent import Recent
 from reconcilers.result import DONE, Conflict, Result, Retryable, Terminal
 
@@ -196,13 +205,13 @@ class JobReconciler:
         )
 
     def _awaited(self, job: QiskitJob, pods: tuple[Pod, ...]) -> tuple[Handle | None, float]:
-        """What was submitted and is not in the cache yet."""
+        """What was submitted, until it is recorded and in the cache."""
         uid = job.metadata.uid
         submitted = self._submitted.get(uid)
         if submitted is None:
             return None, 0.0
         handle, since = submitted
-        seen = any(pod.metadata.uid == handle.id for pod in pods)
+        seen = any(pod.metadata.uid == handle.id for pod in pods) and job.status.job_id == handle.id
         if seen or handle.attempt.number != job.status.attempt or is_terminal(job.status.phase):
             del self._submitted[uid]
             return None, 0.0
@@ -214,7 +223,7 @@ class JobReconciler:
             case Record():
                 return await self._record(world, step)
             case Examine():
-                return replace(world, examination=await self._examine(world))
+                return await self._examine_and_check(world)
             case CheckOutput():
                 return replace(world, output=await check_output(self.client, world.job, self.seal))
             case TakePlace():
@@ -273,6 +282,16 @@ class JobReconciler:
         )
         for event in events:
             self.recorder.emit(about, event.type, event.reason, event.message)
+
+    async def _examine_and_check(self, world: World) -> World:
+        """Examine the circuit, and see meanwhile where its result is to go: a good circuit's next step."""
+        try:
+            async with asyncio.TaskGroup() as group:
+                output = group.create_task(check_output(self.client, world.job, self.seal))
+                examination = await self._examine(world)
+        except ExceptionGroup as failures:
+            raise failures.exceptions[0] from None
+        return replace(world, examination=examination, output=output.result())
 
     async def _examine(self, world: World) -> Examination:
         job = world.job
@@ -391,6 +410,11 @@ class JobReconciler:
         self.errands.discard(uid)
         self.recent.forget(key)
         self._settle(uid)
+
+
+def _is_controlled(pod: Pod, job: QiskitJob) -> bool:
+    controller = pod.metadata.controller
+    return controller is not None and controller.uid == job.metadata.uid
 
 
 def status_patch(old: QiskitJobStatus, new: QiskitJobStatus) -> dict[str, object]:

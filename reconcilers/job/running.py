@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import msgspec
+
 from api.conditions import JobCondition
 from api.phases import Phase
 from api.reasons import Reason
@@ -31,6 +35,10 @@ from reconcilers.job.settings import JobSettings
 from reconcilers.job.submissions import backend_name
 from reconcilers.job.world import Admitted, World
 
+RECORDED_BY = 1.0
+"""Seconds after its creation by which a pod is recorded at the latest. One that runs sooner is recorded in the
+same write as that; no executor asks for its work in less."""
+
 CACHE_GRACE = 10.0
 """Seconds for what was just submitted to show in the cache, before the backend itself is asked for it."""
 
@@ -50,10 +58,10 @@ def follow(world: World, settings: JobSettings) -> Decision:
     pod = world.current_pod
     if pod is None:
         return _without_pod(world)
-    if world.job.status.job_id != pod.metadata.uid:
-        return _record_execution(world, pod.metadata.uid, f"pod {pod.metadata.name}", running=is_running(pod))
     if is_finished(pod):
-        return _end(world, ending_of(pod))
+        return _end(_recorded(world, pod.metadata.uid), ending_of(pod))
+    if world.job.status.job_id != pod.metadata.uid:
+        return _record_execution(world, pod.metadata.uid, pod.metadata.name, running=is_running(pod))
     if pod.metadata.deletion_timestamp is not None:
         return _being_deleted(world, pod)
     if is_running(pod):
@@ -66,7 +74,7 @@ def _without_pod(world: World) -> Decision:
     status, handle = world.job.status, world.handle
     if handle is not None and handle.attempt.number == status.attempt:
         if status.job_id != handle.id:
-            return _record_execution(world, handle.id, f"pod {handle.name}", running=False)
+            return _record_execution(world, handle.id, handle.name, running=False)
         if world.now < world.handle_since + CACHE_GRACE and not world.pod_absent:
             return Rest(CACHE_GRACE)
     if status.job_id is None or world.slot_pod is not None:
@@ -76,10 +84,20 @@ def _without_pod(world: World) -> Decision:
     return _end(world, Ending(Reason.EXECUTOR_LOST, "the executor's pod is gone"))
 
 
-def _record_execution(world: World, execution_id: str, where: str, *, running: bool) -> Record:
-    status = statuses.submitted(world, execution_id, where, running=running)
-    event = Event("Normal", "Submitted", f"attempt {status.attempt} is {where}")
+def _record_execution(world: World, execution_id: str, name: str, *, running: bool) -> Decision:
+    """Record which pod may have the work; together with Running if that comes soon."""
+    due = world.handle_since + RECORDED_BY if world.handle is not None else world.now
+    if not running and world.now < due:
+        return Rest(due - world.now)
+    status = statuses.submitted(world, execution_id, f"pod {name}", running=running)
+    event = Event("Normal", "Submitted", f"attempt {status.attempt} is pod {name}")
     return Record(status, (event, phase_event(status)) if running else (event,))
+
+
+def _recorded(world: World, execution_id: str) -> World:
+    """The world with the pod in the job's status, for the write that also says how it ended."""
+    status = msgspec.structs.replace(world.job.status, job_id=execution_id)
+    return replace(world, job=msgspec.structs.replace(world.job, status=status))
 
 
 def _another_attempt(world: World) -> Decision:

@@ -4,16 +4,10 @@ from __future__ import annotations
 
 from api.views import QiskitBackend, QiskitJob
 from api.views import Resources as ResourcesView
-from backends import Attempt, Owner, Resources, Slot, Submission, Volume
+from backends import Resources, Slot, Submission, Volume
 from reconcilers.job.settings import JobSettings
 from reconcilers.job.sizing import size
-
-
-def attempt_of(job: QiskitJob, number: int | None = None) -> Attempt:
-    """An attempt at a job; the current one unless a number is given."""
-    metadata = job.metadata
-    owner = Owner(namespace=metadata.namespace, name=metadata.name, uid=metadata.uid)
-    return Attempt(owner=owner, number=job.status.attempt if number is None else number)
+from reconcilers.job.world import attempt_of
 
 
 def backend_name(job: QiskitJob) -> str:

@@ -77,12 +77,14 @@ class JobChanges:
     def on_update(self, old: QiskitJob, new: QiskitJob) -> None:
         if not self.reconciler.recent.caught_up(new):
             self.queue.add(key_of(new), PRIORITY_INITIAL if old is new else PRIORITY_CHANGE)
+        self.reconciler.places.shown(new)
         if is_open(old) and (not is_open(new) or old.metadata.uid != new.metadata.uid):
             self._wake_next(old)
 
     def on_delete(self, last: QiskitJob | Tombstone[QiskitJob]) -> None:
         job = last_state(last)
         self.queue.add(key_of(job))
+        self.reconciler.places.forget(job.metadata.uid)
         if is_open(job):
             self._wake_next(job)
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from api.conditions import JobCondition, is_true
 from api.phases import Phase
 from api.views import CircuitMetadata, QiskitBackend, QiskitJob
-from backends import Handle, Slot
+from backends import Attempt, Handle, Owner, Slot
+from backends.aer.names import pod_name
 from backends.aer.observation import attempt_number
 from kube import PartialObject, Pod
 
@@ -103,7 +104,7 @@ class World:
     """Everything that a decision may look at. What is None or False from `examination` on was not looked at.
 
     `pods` are the job's own, of all attempts. `slot_pod` is a warm pod that the job recorded and has not
-    claimed. `handle` is what this process submitted and does not see in its cache yet, since `handle_since`.
+    claimed. `handle` is what this process submitted at `handle_since`, until it is recorded and seen in the cache.
     `slots_tried` and `stopped` are UIDs of pods that this pass could not claim, and that it has ended.
     """
 
@@ -128,9 +129,24 @@ class World:
 
     @property
     def current_pod(self) -> Pod | None:
-        """The pod of the current attempt."""
-        attempt = self.job.status.attempt
-        return next((pod for pod in self.pods if attempt_number(pod) == attempt), None)
+        """The pod of the current attempt: the recorded one, or the one of the name that only it may have.
+
+        Labels alone prove nothing: whoever may create pods can write them.
+        """
+        status = self.job.status
+        for pod in self.pods:
+            if attempt_number(pod) == status.attempt and (
+                pod.metadata.uid == status.job_id or pod.metadata.name == pod_name(attempt_of(self.job))
+            ):
+                return pod
+        return None
+
+
+def attempt_of(job: QiskitJob, number: int | None = None) -> Attempt:
+    """An attempt at a job; the current one unless a number is given."""
+    metadata = job.metadata
+    owner = Owner(namespace=metadata.namespace, name=metadata.name, uid=metadata.uid)
+    return Attempt(owner=owner, number=job.status.attempt if number is None else number)
 
 
 def is_open(job: QiskitJob) -> bool:

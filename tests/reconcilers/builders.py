@@ -25,6 +25,8 @@ from api.names import (
 from api.phases import Phase
 from api.timestamps import format_time, parse_time
 from api.views import CircuitMetadata, QiskitBackend, QiskitJob, SourceRecord
+from backends import Attempt, Owner
+from backends.aer.names import pod_name
 from kube import (
     Condition,
     Container,
@@ -186,7 +188,7 @@ def a_pod(uid: str = "pod-1", *, job_uid: str = "job-1", attempt: int = 1) -> Po
         LABEL_ATTEMPT: str(attempt),
     }
     metadata = ObjectMeta(
-        name=f"bell-{uid}",
+        name=pod_name(Attempt(owner=Owner(namespace=NAMESPACE, name="bell", uid=job_uid), number=attempt)),
         namespace=NAMESPACE,
         uid=uid,
         resource_version="200",

@@ -35,6 +35,7 @@ DOCUMENT = b'{"schema":"quantum.io/result/v1"}'
 class Plan:
     """What becomes of a pod. `ends` is None for one that goes on running until somebody ends it."""
 
+    binds: bool = True
     starts: bool = True
     waiting: tuple[str, str] | None = None
     ends: Callable[[], dict[str, Any]] | None = None
@@ -61,6 +62,7 @@ def reported(reason: ExecutorReason, message: str, **more: Any) -> Plan:
 SUCCEEDS = Plan(hands_in=True, ends=terminated(exitCode=0, reason="Completed"))
 RUNS = Plan()
 PENDS = Plan(starts=False)
+UNSCHEDULABLE = Plan(binds=False, starts=False)
 EVICTED = Plan(
     ends=lambda: {"phase": "Failed", "reason": "Evicted", "message": "The node was low on memory."}
 )
@@ -129,9 +131,10 @@ class InstantNode:
                     "containerStatuses": [_container({"waiting": {"reason": reason, "message": message}})],
                 },
             )
+        if plan.binds:
+            await self.bind(pod)
         if not plan.starts:
             return
-        await self.bind(pod)
         await self.say(pod, running())
         if not is_warm:
             await self.work(pod, plan)

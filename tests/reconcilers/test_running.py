@@ -38,7 +38,7 @@ from tests.reconcilers.builders import (
 
 SETTINGS = JobSettings(executor_image="executor:1", default_max_execution=100)
 OWNER = Owner(namespace=NAMESPACE, name="bell", uid="job-1")
-HANDLE = Handle(attempt=Attempt(owner=OWNER, number=1), id="pod-1", name="bell-pod-1")
+HANDLE = Handle(attempt=Attempt(owner=OWNER, number=1), id="pod-1", name="bell-1")
 SCHEDULED = a_job().scheduled()
 SUBMITTED = a_job().scheduled(job_id="pod-1")
 RUNNING = a_job().running()
@@ -80,6 +80,16 @@ def recorded(world: World) -> Record:
             a_world(a_job().running(job_id="warm-1"), slot_pod=a_warm_pod().view),
             Submit(),
             id="a warm pod that is recorded and not claimed",
+        ),
+        pytest.param(
+            a_world(SCHEDULED, handle=HANDLE, handle_since=T0, seconds=0.25),
+            Rest(0.75),
+            id="what was just submitted may run in a moment: one write says both",
+        ),
+        pytest.param(
+            a_world(SCHEDULED, a_pod(), handle=HANDLE, handle_since=T0, seconds=0.25),
+            Rest(0.75),
+            id="also when its pod is seen",
         ),
         pytest.param(
             a_world(SUBMITTED, handle=HANDLE, handle_since=T0),
@@ -165,8 +175,8 @@ def test_the_next_step(world: World, want: object) -> None:
     assert step_of(world) == want
 
 
-def test_the_pod_is_recorded_before_it_may_get_the_work() -> None:
-    step = recorded(a_world(SCHEDULED, handle=HANDLE, handle_since=T0))
+def test_the_pod_is_recorded_before_it_can_ask_for_the_work() -> None:
+    step = recorded(a_world(SCHEDULED, handle=HANDLE, handle_since=T0, seconds=1))
     assert (step.status.phase, step.status.job_id) == (Phase.SCHEDULING, "pod-1")
     assert is_true(step.status.conditions, "Submitted")
     assert [event.reason for event in step.events] == ["Submitted"]
@@ -176,6 +186,21 @@ def test_a_pod_that_runs_already_is_recorded_in_the_same_write() -> None:
     step = recorded(a_world(SCHEDULED, a_pod().running()))
     assert (step.status.phase, step.status.job_id) == (Phase.RUNNING, "pod-1")
     assert [event.reason for event in step.events] == ["Submitted", "Running"]
+
+
+def test_a_pod_of_an_earlier_process_is_recorded_at_once() -> None:
+    assert recorded(a_world(SCHEDULED, a_pod())).status.job_id == "pod-1"
+
+
+def test_a_pod_that_ended_before_it_was_recorded_is_recorded_with_its_end() -> None:
+    status = recorded(a_world(SCHEDULED, a_pod().ended(139), result_absent=True)).status
+    assert (status.phase, status.job_id) == (Phase.FAILED, "pod-1")
+
+
+@pytest.mark.parametrize("job", [SCHEDULED, SUBMITTED])
+def test_a_pod_that_only_says_that_it_is_the_jobs_is_not_believed(job: JobBuilder) -> None:
+    pretender = a_pod("pretender").with_metadata(name="pretender").running()
+    assert step_of(a_world(job, pretender)) == step_of(a_world(job))
 
 
 def test_a_pod_that_begins_to_run() -> None:
