@@ -14,6 +14,7 @@ import sys
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -23,7 +24,7 @@ from backends.aer.warm import is_free
 from bench import goals, machine
 from bench.figures import Figures, over_samples
 from bench.finishes import watching
-from bench.report import Report
+from bench.report import RESULTS, Report
 from kube import (
     NAMESPACES,
     PODS,
@@ -169,12 +170,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         prog="python -m bench.jobs_local", description=(__doc__ or "").split("\n")[0]
     )
     parser.add_argument("--samples", type=int, default=20, help="jobs of each kind")
+    parser.add_argument("--results", type=Path, default=RESULTS, help="folder for the JSON file")
     options = parser.parse_args(argv)
     report = Report(NAME, options.samples, goals.load(), machine.describe())
     asyncio.run(_run(options.samples, report))
     console = Console(width=160 if not sys.stdout.isatty() else None)
     report.show(console)
-    console.print(f"written to {report.write()}")
+    console.print(f"written to {report.write(options.results)}")
     return 1 if report.broken else 0
 
 

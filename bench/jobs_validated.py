@@ -35,7 +35,9 @@ ROOT = Path(__file__).parent.parent
 WARM_UP = 3
 """Jobs that are not counted: connections, imports and the namespace's NetworkPolicy are made with the first."""
 
-PAUSE = 0.1
+PAUSE = 0.5
+"""Seconds between jobs: the operator has brought the one before to its end, and the cluster is idle."""
+
 DEADLINE = 120.0
 
 
