@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import re
+from pathlib import Path
 
 import pytest
 
@@ -14,6 +16,12 @@ from messages.failure import ExecutorReason
 def test_there_are_devices_of_several_sizes() -> None:
     sizes = {name: len(read_snapshot(name).qubits) for name in known_devices()}
     assert sizes == {"manila": 5, "nairobi": 7, "guadalupe": 16, "sherbrooke": 127, "torino": 133}
+
+
+def test_the_devices_of_the_manual_are_those_that_there_are() -> None:
+    manual = (Path(__file__).parents[2] / "docs" / "writing-a-job.md").read_text()
+    named = dict(re.findall(r"^\| `(\w+)` \| (\d+) \|$", manual, re.MULTILINE))
+    assert named == {name: str(len(read_snapshot(name).qubits)) for name in known_devices()}
 
 
 @pytest.mark.parametrize("name", known_devices())
