@@ -29,7 +29,8 @@ def up(home: Home, console: Console) -> int:
     """Start a cluster that outlives this command; the exit code. Interrupted, it takes back what it began."""
     require_linux()
     if home.owner() is not None:
-        console.print(f"It is running already. `{_command('down')}` ends it.")
+        console.print(f"It is running already; `{_command('down')}` ends it.")
+        console.print(f"  export KUBECONFIG={home.kubeconfig}")
         return 0
     ensure_binaries(report=to_stderr)
     shutil.rmtree(home.folder, ignore_errors=True)
@@ -125,4 +126,4 @@ def _end(process: int) -> None:
 
 
 def _command(name: str) -> str:
-    return f"python -m localcluster {name}"
+    return f"make {name}"

@@ -51,7 +51,8 @@ async def test_up_runs_the_operator_until_down_and_recovers_from_a_kill_of_its_p
         assert f"export KUBECONFIG={home.kubeconfig}" in started.stdout
         assert "qiskit-operator-controller" in localcluster(home, "status").stdout
         again = localcluster(home, "up")
-        assert (again.returncode, "running already" in again.stdout) == (0, True)
+        assert (again.returncode, "running already; `make down` ends it" in again.stdout) == (0, True)
+        assert f"export KUBECONFIG={home.kubeconfig}" in again.stdout
 
         first = home.owner()
         assert first is not None
