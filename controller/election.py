@@ -21,6 +21,7 @@ import asyncio
 import os
 import random
 import socket
+import time
 import uuid
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
@@ -49,6 +50,15 @@ def new_identity() -> str:
 def utc_now() -> datetime:
     """The wall clock, for the times that people read in a Lease."""
     return datetime.now(UTC)
+
+
+def boot_clock() -> float:
+    """Seconds since the machine was started, those that it slept included.
+
+    The event loop's clock stands still while a machine sleeps, and would take an old lease for a fresh one
+    afterwards.
+    """
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 def abort_process(reason: str) -> NoReturn:

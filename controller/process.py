@@ -20,7 +20,7 @@ from typing import Any
 import structlog
 
 from controller.caches import Caches, follow
-from controller.election import LeaderElector, new_identity
+from controller.election import LeaderElector, boot_clock, new_identity
 from controller.freshness import Freshness
 from controller.garbage import GarbagePolicy
 from controller.guard import GuardedClient
@@ -222,6 +222,7 @@ class Process:
             self.identity,
             metrics=self.metrics,
             timings=settings.lease_timings,
+            clock=boot_clock,
         )
         async with asyncio.TaskGroup() as group:
             election = group.create_task(

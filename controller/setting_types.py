@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from typing import Annotated, Any, Literal
 
@@ -10,6 +11,7 @@ from pydantic_settings import NoDecode
 
 from api.durations import parse_duration
 
+_HOST = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9]*[A-Za-z0-9])?(\.[A-Za-z0-9]([-A-Za-z0-9]*[A-Za-z0-9])?)*\.?")
 _DNS_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 _DNS_SUBDOMAIN = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
 
@@ -57,7 +59,24 @@ def _dns_subdomain(value: str) -> str:
     return value
 
 
+def _host(value: str) -> str:
+    if _HOST.fullmatch(value) and len(value) <= 253:
+        return value
+    try:
+        ipaddress.ip_address(value)
+    except ValueError:
+        hint = ""
+        if value.startswith("$("):
+            hint = (
+                ": the gateway's Service was not there when this container started. It is once this "
+                "container is started again"
+            )
+        raise ValueError(f"{value!r} is neither an IP address nor a host name{hint}") from None
+    return value
+
+
 Seconds = Annotated[float, BeforeValidator(_seconds), Field(gt=0)]
+Host = Annotated[str, AfterValidator(_host)]
 Port = Annotated[int, Field(ge=0, le=65535)]
 Namespace = Annotated[str, AfterValidator(_dns_label)]
 Namespaces = Annotated[tuple[Namespace, ...], NoDecode, BeforeValidator(_words)]

@@ -16,7 +16,15 @@ from pydantic import Field, HttpUrl, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from controller.lease import LEASE_DURATION, RENEW_DEADLINE, RETRY_PERIOD, LeaseTimings
-from controller.setting_types import Namespace, Namespaces, Port, PriorityClasses, SandboxLayers, Seconds
+from controller.setting_types import (
+    Host,
+    Namespace,
+    Namespaces,
+    Port,
+    PriorityClasses,
+    SandboxLayers,
+    Seconds,
+)
 from messages.version import VERSION
 
 ENV_PREFIX = "QISKIT_OPERATOR_"
@@ -30,7 +38,7 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(
         env_prefix=ENV_PREFIX, extra="forbid", frozen=True, cli_kebab_case=True, cli_implicit_flags=True,
         cli_hide_none_type=True, cli_avoid_json=True, cli_prog_name="qiskit-operator",
-        validate_default=True,
+        validate_default=True, env_ignore_empty=True,
     )  # fmt: skip
 
     namespaces: Namespaces = Field(default=(), description="Namespaces to watch; none means all.")
@@ -91,12 +99,12 @@ class Settings(BaseSettings):
         description="Sandbox layers that executors may do without: no_new_privs, seccomp, landlock, rlimits.",
     )
 
-    gateway_listen_address: str = Field(
+    gateway_listen_address: Host = Field(
         default="0.0.0.0", min_length=1,  # noqa: S104 - executors come from other nodes
         description="Address that the executors' gateway listens on.",
     )  # fmt: skip
     gateway_listen_port: Port = Field(default=8443, description="Port of the gateway; 0 takes a free one.")
-    gateway_advertise_host: str | None = Field(
+    gateway_advertise_host: Host | None = Field(
         default=None,
         description="Address that executors are told (of the gateway's Service); needs no DNS if an IP.",
     )
@@ -104,7 +112,7 @@ class Settings(BaseSettings):
         default=0, description="Port that executors are told; 0 means the one that is listened on."
     )
 
-    metrics_listen_address: str = Field(
+    metrics_listen_address: Host = Field(
         default="0.0.0.0", min_length=1,  # noqa: S104 - probed by kubelets, scraped from other pods
         description="Address of /metrics, /healthz and /readyz.",
     )  # fmt: skip
@@ -144,10 +152,5 @@ class Settings(BaseSettings):
             raise ValueError(
                 "--gateway-advertise-host is missing: executors cannot be told the wildcard address "
                 f"{self.gateway_listen_address}. Set it to the gateway's Service's address, or this pod's"
-            )
-        if "$(" in (self.gateway_advertise_host or ""):
-            raise ValueError(
-                f"--gateway-advertise-host is {self.gateway_advertise_host}: the gateway's Service was not there "
-                "when this container started. It is once this container is started again"
             )
         return self

@@ -114,9 +114,25 @@ def test_executors_cannot_be_told_a_wildcard() -> None:
     assert read_settings(["--gateway-listen-address", "127.0.0.1"]).advertised_host == "127.0.0.1"
 
 
-def test_an_address_that_the_kubelet_could_not_fill_in_is_refused() -> None:
-    with pytest.raises(BadSettings, match="the gateway's Service was not there"):
-        read_settings(["--gateway-advertise-host", "$(QISKIT_OPERATOR_GATEWAY_SERVICE_HOST)"])
+@pytest.mark.parametrize("host", ["10.0.0.1", "fd00::1", "gateway.lab.svc", "localhost", "gw.example.com."])
+def test_executors_are_told_an_address_or_a_host_name(host: str) -> None:
+    assert read("--gateway-advertise-host", host).advertised_host == host
+
+
+@pytest.mark.parametrize(
+    "host", ["https://gw", "gw:8443", "a b", "gw-", "$(QISKIT_OPERATOR_GATEWAY_SERVICE_HOST)"]
+)
+def test_anything_else_is_refused_with_its_likely_cause(host: str) -> None:
+    text = complaint("--gateway-advertise-host", host)
+    assert "neither an IP address nor a host name" in text
+    assert ("the gateway's Service was not there" in text) is host.startswith("$(")
+
+
+def test_an_empty_variable_is_as_good_as_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("QISKIT_OPERATOR_WORKERS", "")
+    monkeypatch.setenv("QISKIT_OPERATOR_KUBECONFIG", "")
+    settings = read()
+    assert (settings.workers, settings.kubeconfig) == (8, None)
 
 
 def test_help_names_every_setting(capsys: pytest.CaptureFixture[str]) -> None:
