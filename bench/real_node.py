@@ -37,7 +37,6 @@ NAME = "real_node"
 JOBS = Resource("batch", "v1", "jobs", "Job")
 IMAGE = f"qiskit-operator/executor:{VERSION}"
 OPERATOR = "qiskit-operator"
-MANY = 100
 AT_A_TIME = 4
 
 BELL = """\
@@ -126,7 +125,7 @@ BARE_JOB = Work("bare Job", JOBS, bare_job, _has_completion)
 BARE_POD = Work("bare pod", PODS, bare_pod, _succeeded)
 
 
-async def measure(client: Client, samples: int, report: Report) -> None:
+async def measure(client: Client, samples: int, many: int, report: Report) -> None:
     """Fill the report."""
     async with _namespace(client) as namespace:
         seconds = {
@@ -140,21 +139,21 @@ async def measure(client: Client, samples: int, report: Report) -> None:
         for rival in ("bare Job", "bare pod"):
             report.add(f"Bell {ours}, against a {rival}", "s", figures[ours], (rival, figures[rival]))
     async with _namespace(client) as namespace:
-        bare = await _many_bare(client, namespace)
+        bare = await _many_bare(client, namespace, many)
     async with _namespace(client) as namespace:
         before, began = await _usage(client), time.monotonic()
         async with _backend(client, namespace, "four", limits={"concurrentJobs": AT_A_TIME}):
-            ours_rate = await _many(client, namespace, "four")
+            ours_rate = await _many(client, namespace, "four", many)
         after, ended = await _usage(client), time.monotonic()
-    name = f"{MANY} Bell jobs, {AT_A_TIME} at a time"
+    name = f"{many} Bell jobs, {AT_A_TIME} at a time"
     report.add(name, "jobs/s", _single(ours_rate), ("bare Job", _single(bare)))
-    report.add("controller's CPU a job meanwhile", "ms", _single((after[0] - before[0]) * 1e3 / MANY))
+    report.add("controller's CPU a job meanwhile", "ms", _single((after[0] - before[0]) * 1e3 / many))
     report.add("controller's CPU meanwhile", "cores", _single((after[0] - before[0]) / (ended - began)))
     report.add("controller's memory afterwards", "MiB", _single(after[1] / 2**20))
     async with _namespace(client) as namespace:
         limits = {"concurrentJobs": AT_A_TIME}
         async with _backend(client, namespace, "pool", limits=limits, warmPool={"size": AT_A_TIME}):
-            rate = await _many(client, namespace, "pool")
+            rate = await _many(client, namespace, "pool", many)
     report.add(f"{name}, with a warm pool", "jobs/s", _single(rate), ("bare Job", _single(bare)))
 
 
@@ -173,22 +172,22 @@ async def _one_by_one(client: Client, namespace: str, work: Work, samples: int) 
     return seconds[1:]
 
 
-async def _many(client: Client, namespace: str, backend: str) -> float:
+async def _many(client: Client, namespace: str, backend: str, many: int) -> float:
     """Jobs a second, from the first create to the last end."""
     async with watching(client, QISKIT_JOBS, namespace, _completed) as finishes:
-        names = [f"bell-{number}" for number in range(MANY)]
+        names = [f"bell-{number}" for number in range(many)]
         sent = time.monotonic()
         for name in names:
             await client.create(QISKIT_JOBS, qiskit_job(name, backend), namespace)
         last = max([await finishes.of(name) for name in names])
-    return MANY / (last - sent)
+    return many / (last - sent)
 
 
-async def _many_bare(client: Client, namespace: str) -> float:
+async def _many_bare(client: Client, namespace: str, many: int) -> float:
     async with watching(client, JOBS, namespace, _has_completion) as finishes:
         sent = time.monotonic()
-        await client.create(JOBS, bare_job("many", MANY, AT_A_TIME), namespace)
-        return MANY / (await finishes.of("many") - sent)
+        await client.create(JOBS, bare_job("many", many, AT_A_TIME), namespace)
+        return many / (await finishes.of("many") - sent)
 
 
 async def _usage(client: Client) -> tuple[float, float]:
@@ -250,19 +249,20 @@ def main(argv: Sequence[str] | None = None) -> int:
         prog="python -m bench.real_node", description=(__doc__ or "").split("\n")[0]
     )
     parser.add_argument("--samples", type=int, default=20)
+    parser.add_argument("--many", type=int, default=100, help="jobs of the throughput's run")
     options = parser.parse_args(argv)
     report = Report(NAME, options.samples, goals.load(), machine.describe(), image=IMAGE)
     install(Kubectl(os.environ.get("KUBECTL", "kubectl")), "default")
-    asyncio.run(_run(options.samples, report))
+    asyncio.run(_run(options.samples, options.many, report))
     console = Console(width=160 if not sys.stdout.isatty() else None)
     report.show(console)
     console.print(f"written to {report.write()}")
     return 1 if report.broken else 0
 
 
-async def _run(samples: int, report: Report) -> None:
+async def _run(samples: int, many: int, report: Report) -> None:
     async with Client(await load_configuration(), user_agent="bench") as client:
-        await measure(client, samples, report)
+        await measure(client, samples, many, report)
 
 
 if __name__ == "__main__":
