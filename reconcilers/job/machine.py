@@ -42,6 +42,10 @@ from reconcilers.job.world import World, is_open
 BEHIND = 2.0
 """Seconds to rest when the cache shows pods of an attempt that this view of the job does not know yet."""
 
+NEWS_SECONDS = 60.0
+"""How long such a pod is waited for. No cache lags for longer, and a write on an old view conflicts anyway: the
+pod is somebody's who has written our labels on it, and must not hold the job up for ever."""
+
 
 LEAVE_SECONDS = 30.0
 """How long an executor whose result was taken gets to end by itself, which takes it a fraction of a second."""
@@ -68,7 +72,7 @@ def decide(world: World, settings: JobSettings) -> Decision:
             return FindResult()
         total = job.spec.timeouts.total
         return fail(world, Ending(Reason.TOTAL_TIMEOUT, f"the job took longer than timeouts.total, {total}"))
-    if any(attempt_number(pod) > job.status.attempt for pod in world.pods):
+    if any(_is_news(world, pod) for pod in world.pods):
         return Rest(BEHIND)
     past = _past_attempt(world)
     if past is not None:
@@ -101,6 +105,14 @@ def _ended(world: World) -> Decision:
     if remaining <= 0:
         return DeleteJob()
     return Rest(remaining if patience is None else min(patience, remaining))
+
+
+def _is_news(world: World, pod: Pod) -> bool:
+    """Whether a pod tells of an attempt that this view of the job does not know yet."""
+    if attempt_number(pod) <= world.job.status.attempt:
+        return False
+    created = moment(pod.metadata.creation_timestamp)
+    return created is not None and world.now < created + NEWS_SECONDS
 
 
 def _past_attempt(world: World) -> Pod | None:

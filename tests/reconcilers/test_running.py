@@ -160,6 +160,11 @@ def recorded(world: World) -> Record:
             id="pods of an attempt that this view does not know: the view is old",
         ),
         pytest.param(
+            a_world(RUNNING, a_pod("forged", attempt=99).running(), seconds=61),
+            FindExecution(),
+            id="a pod of an attempt that never was holds nobody up for ever",
+        ),
+        pytest.param(
             a_world(SUBMITTED, a_pod().unschedulable(), seconds=1),
             Rest(1.0),
             id="what holds a pod up for a moment is not told",
