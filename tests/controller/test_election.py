@@ -268,6 +268,22 @@ async def test_remote_times_decide_nothing(world: World) -> None:
     )
 
 
+async def test_times_that_cannot_be_read_decide_nothing_either(world: World) -> None:
+    """Other holders write them otherwise: without fractions, with an offset, or not at all."""
+    a, b = Process(world, "a"), Process(world, "b")
+    b.start()
+    await asyncio.sleep(1)
+    for text in ("2026-01-01T00:00:00+02:00", "the day before yesterday", None):
+        assert world.server.record is not None
+        world.server.record["spec"].update(renewTime=text, acquireTime=text)
+        world.server.annotate()
+        await asyncio.sleep(10)
+    assert b.leading
+    a.start()
+    await asyncio.sleep(60)
+    assert len(world.terms) == 1
+
+
 async def test_a_candidate_honours_the_duration_that_the_holder_promised(world: World) -> None:
     """While settings are rolled out, two processes differ."""
     slow = LeaseTimings(lease_duration=60, renew_deadline=50, retry_period=25)
