@@ -23,19 +23,26 @@ _NUMBER = re.compile(r"\b([GH][0-9]{1,2})[ab]?\b")
 _TEST_NUMBER = re.compile(r"^test_([gh][0-9]+)_")
 
 
-def tables() -> Iterator[list[list[str]]]:
-    """The page's tables, each as its rows of cells, without head and ruler."""
+def tables() -> Iterator[tuple[str, list[list[str]]]]:
+    """The page's tables: the head of the last column, and the rows of cells."""
     rows: list[list[str]] = []
     for line in [*PAGE.read_text(encoding="utf-8").splitlines(), ""]:
         if line.startswith("|"):
-            rows.append([cell.strip() for cell in line.strip("|").split("|")])
+            rows.append([cell.strip() for cell in line.removeprefix("|").removesuffix("|").split("|")])
         elif rows:
-            yield rows[2:]
+            head, _ruler, *body = rows
+            yield f"{head[0]}…{head[-1]}", body
             rows = []
 
 
-PROMISED, FAULTS, IMPOSSIBLE = tables()
-NUMBERED = [row for row in PROMISED if row[0]]
+def rows_under(heads: str) -> list[list[str]]:
+    """The rows of all tables with these heads of the first and the last column."""
+    return [row for found, rows in tables() if found == heads for row in rows]
+
+
+NUMBERED = rows_under("…shown by")
+FAULTS = rows_under("fault…shown by")
+IMPOSSIBLE = rows_under("fault…why not")
 
 
 def references(cell: str) -> list[tuple[str, str]]:
