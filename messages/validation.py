@@ -34,7 +34,10 @@ class ValidationLimits(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ValidateRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """A circuit to look at. Exactly one of `code` (text) and `source` (base64 in JSON) is set."""
+    """A circuit to look at. Exactly one of `code` (text) and `source` (base64 in JSON) is set.
+
+    `noise` says that a device's noise will be simulated, which takes another method and more memory.
+    """
 
     code: str | None = None
     source: bytes | None = None
@@ -45,6 +48,7 @@ class ValidateRequest(msgspec.Struct, frozen=True, kw_only=True):
     method: str = "automatic"
     optimization_level: int = 1
     shots: int = 1024
+    noise: bool = False
     limits: ValidationLimits | None = None
 
 

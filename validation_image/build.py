@@ -47,7 +47,13 @@ def build_circuits(request: ValidateRequest) -> ValidateResponse:
 def _described(
     request: ValidateRequest, built: list[BuiltCircuit], widest: BuiltCircuit, heard: tuple[Finding, ...]
 ) -> ValidateResponse:
-    facts = describe(widest.circuit, name=widest.name, method=request.method, shots=request.shots)
+    facts = describe(
+        widest.circuit,
+        name=widest.name,
+        method=request.method,
+        noise=request.noise,
+        shots=request.shots,
+    )
     memory = facts.memory_bytes
     return ValidateResponse(
         verdict=Verdict.VALID,

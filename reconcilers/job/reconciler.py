@@ -19,7 +19,7 @@ import msgspec
 from api.names import API_VERSION
 from api.phases import is_terminal
 from api.seal import Seal
-from api.views import QiskitBackend, QiskitJob, QiskitJobStatus
+from api.views import QiskitBackend, QiskitBackendSpec, QiskitJob, QiskitJobStatus
 from backends import Backend, Handle, ProviderUnavailable, Refused, Slot, SlotGone
 from backends.aer.observation import attempt_number
 from backends.aer.warm import choose, is_free
@@ -294,14 +294,16 @@ class JobReconciler:
         return replace(world, examination=examination, output=output.result())
 
     async def _examine(self, world: World) -> Examination:
-        job = world.job
-        method = job.spec.execution.method
-        if method == "automatic" and world.backend is not None and world.backend.spec.method is not None:
-            method = world.backend.spec.method
+        job, execution = world.job, world.job.spec.execution
+        defaults = world.backend.spec if world.backend is not None else QiskitBackendSpec()
+        method = execution.method
+        if method == "automatic" and defaults.method is not None:
+            method = defaults.method
+        noise = execution.noise_model is not None or defaults.noise_model is not None
         key, uid = key_of(job), job.metadata.uid
         examination = await self.errands.outcome(
             uid,
-            lambda: self.examiner.examine(job, method),
+            lambda: self.examiner.examine(job, method, noise=noise),
             wait=self.settings.validating_after,
             done=lambda: self.wake(key),
         )

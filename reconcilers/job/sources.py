@@ -63,8 +63,9 @@ class Examiner:
         self._client = client
         self._service = service
 
-    async def examine(self, job: QiskitJob, method: str) -> Examination:
-        """Read the job's source and have it looked at, for a simulation by `method`.
+    async def examine(self, job: QiskitJob, method: str, *, noise: bool) -> Examination:
+        """Read the job's source and have it looked at, for a simulation by `method`, with a device's noise or
+        without.
 
         Raises:
             kube.ApiError: if the API server cannot be asked.
@@ -78,7 +79,7 @@ class Examiner:
         if not isinstance(source, Source):
             return source
         try:
-            answer = await self._service.validate(_request(job, source.content, method))
+            answer = await self._service.validate(_request(job, source.content, method, noise))
         except ValidationUnavailable as error:
             return ServiceDown(Reason.VALIDATION_UNAVAILABLE, str(error))
         except ValidationRefused as error:
@@ -189,7 +190,7 @@ def input_config_map(job: QiskitJob, fetched: FetchResponse) -> dict[str, Any]:
     return body
 
 
-def _request(job: QiskitJob, content: bytes, method: str) -> ValidateRequest:
+def _request(job: QiskitJob, content: bytes, method: str, noise: bool) -> ValidateRequest:
     circuit, execution = job.spec.circuit, job.spec.execution
     text = _text(content)
     return ValidateRequest(
@@ -202,6 +203,7 @@ def _request(job: QiskitJob, content: bytes, method: str) -> ValidateRequest:
         method=method,
         optimization_level=execution.optimization_level,
         shots=execution.shots,
+        noise=noise,
     )
 
 

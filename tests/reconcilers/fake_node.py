@@ -78,6 +78,8 @@ class InstantNode:
     namespace: str
     plans: dict[str, list[Plan]] = field(default_factory=dict)
     default: Plan = SUCCEEDS
+    warm: Callable[[], dict[str, Any]] | None = None
+    """How a warm pod ends right after it started; None for one that waits."""
     seal: Seal = SEAL
     served: list[str] = field(default_factory=list)
     refusals: list[str] = field(default_factory=list)
@@ -138,6 +140,8 @@ class InstantNode:
         await self.say(pod, running())
         if not is_warm:
             await self.work(pod, plan)
+        elif self.warm is not None:
+            await self.say(pod, self.warm())
 
     async def work(self, pod: Pod, plan: Plan) -> None:
         """Do what the plan says once the operator has recorded the pod."""

@@ -11,7 +11,19 @@ import pytest
 from api.conditions import find_condition, is_true
 from api.names import LABEL_JOB_UID
 from api.views import QiskitJob
-from kube import CONFIG_MAPS, NETWORK_POLICIES, PODS, QISKIT_JOBS, NotFound, PartialObject, Pod
+from backends import Attempt, Owner
+from backends.aer.names import pod_name
+from kube import (
+    CONFIG_MAPS,
+    NAMESPACES,
+    NETWORK_POLICIES,
+    PERSISTENT_VOLUME_CLAIMS,
+    PODS,
+    QISKIT_JOBS,
+    NotFound,
+    PartialObject,
+    Pod,
+)
 from messages.failure import ExecutorReason
 from messages.validation import Finding, ValidateResponse, Verdict
 from reconcilers.isolation import POLICY_NAME
@@ -27,8 +39,8 @@ from tests.reconcilers.fake_node import (
     Plan,
     reported,
 )
-from tests.reconcilers.operating import BELL, IMAGE, eventually
-from tests.reconcilers.validation_stub import VALID, ValidationStub
+from tests.reconcilers.operating import BELL, IMAGE, create_backend, eventually
+from tests.reconcilers.validation_stub import VALID, ValidationStub, content_fetched
 
 pytestmark = pytest.mark.cluster
 
@@ -99,6 +111,21 @@ async def test_what_the_validation_service_is_asked(stage: Stage) -> None:
     assert job.status.circuit_metadata is not None
     assert job.status.source is not None
     assert job.status.source.hash is not None
+
+
+async def test_what_a_job_leaves_open_is_asked_as_its_backend_has_it(stage: Stage) -> None:
+    await create_backend(
+        stage.client, stage.namespace, "noisy", method="density_matrix", noiseModel="manila", image="noisy:1"
+    )
+    stage.node.default = RUNS
+    async with stage.operator():
+        job = await stage.create("bell", backend={"type": "local_simulator", "name": "noisy"})
+        running = await stage.until("bell", "Running")
+        [pod] = await pods_of(stage, job)
+    [asked] = stage.validation.validated
+    assert (asked.method, asked.noise) == ("density_matrix", True)
+    assert running.status.selected_backend == "noisy"
+    assert pod.spec.containers[0].image == "noisy:1"
 
 
 async def test_the_pod_is_hardened_and_belongs_to_the_job(stage: Stage) -> None:
@@ -193,8 +220,6 @@ class TestFailures:
         namespace: dict[str, Any] = {
             "metadata": {"labels": {"pod-security.kubernetes.io/enforce": "restricted"}}
         }
-        from kube import NAMESPACES
-
         await stage.client.merge_patch(NAMESPACES, stage.namespace, namespace)
         async with stage.operator():
             await stage.create("bell")
@@ -232,9 +257,6 @@ class TestFailures:
             await stage.until("bell", "Completed")
 
     async def test_a_foreign_pod_of_the_name_is_not_taken_over(self, stage: Stage) -> None:
-        from backends import Attempt, Owner
-        from backends.aer.names import pod_name
-
         job = await stage.create("bell")
         owner = Owner(namespace=stage.namespace, name="bell", uid=job.metadata.uid)
         name = pod_name(Attempt(owner=owner, number=1))
@@ -348,8 +370,6 @@ class TestOutputs:
         assert kept["data"] == {"keep": "me"}
 
     async def test_a_missing_volume_claim_is_waited_for(self, stage: Stage) -> None:
-        from kube import PERSISTENT_VOLUME_CLAIMS
-
         async with stage.operator():
             job = await stage.create("bell", output={"type": "pvc", "location": "results"})
 
@@ -462,8 +482,6 @@ class TestSources:
     async def test_what_was_fetched_is_kept_and_is_what_every_attempt_runs(
         self, stage: Stage, validation: ValidationStub
     ) -> None:
-        from tests.reconcilers.validation_stub import content_fetched
-
         validation.fetched = lambda _: content_fetched(BELL.encode(), revision="abc1234")
         stage.node.plans["bell"] = [EVICTED, SUCCEEDS]
         git = {"repository": "https://git.example.org/circuits.git", "path": "bell.py"}
@@ -485,8 +503,6 @@ class TestSources:
 
 class TestQueue:
     async def test_jobs_beyond_the_limit_wait_and_go_by_priority(self, stage: Stage) -> None:
-        from tests.reconcilers.operating import create_backend
-
         stage.node.plans["first"] = [RUNS]
         backend = {"type": "local_simulator", "name": "narrow"}
         await create_backend(stage.client, stage.namespace, "narrow", limits={"concurrentJobs": 1})

@@ -24,7 +24,7 @@ from reconcilers.job.decisions import (
 )
 from reconcilers.job.machine import decide
 from reconcilers.job.settings import JobSettings
-from reconcilers.job.world import Admitted, World
+from reconcilers.job.world import Admitted, OutputFree, World
 from tests.reconcilers.builders import (
     NAMESPACE,
     T0,
@@ -379,8 +379,6 @@ class TestCancelAndSuspend:
             .with_condition("Suspended", "True", "Suspended")
             .with_condition("Scheduled", "False", "Suspended")
         )
-        from reconcilers.job.world import OutputFree
-
         status = recorded(a_world(job, output=OutputFree(), place=Admitted())).status
         assert (status.phase, status.attempt, status.reason) == (Phase.SCHEDULING, 2, None)
         suspended = find_condition(status.conditions, "Suspended")

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 
+from api.conditions import find_condition
 from api.names import LABEL_ROLE, ROLE_WARM
 from api.views import QiskitBackend
 from kube import PODS, QISKIT_BACKENDS, Pod
 from tests.reconcilers.conftest import Stage
+from tests.reconcilers.fake_node import RUNS, terminated
 from tests.reconcilers.operating import create_backend, eventually, get_backend
 
 pytestmark = pytest.mark.cluster
@@ -88,3 +91,81 @@ async def change(stage: Stage, **spec: Any) -> None:
 async def _if_count(stage: Stage, count: int) -> list[Pod]:
     pods = await warm_pods(stage)
     return pods if len(pods) == count else []
+
+
+async def test_broken_pods_are_replaced_ever_more_slowly(stage: Stage) -> None:
+    stage.node.warm = terminated(exitCode=1, reason="Error", message="")
+    async with stage.operator() as operator:
+        await create_backend(stage.client, stage.namespace, "pool", warmPool={"size": 1})
+
+        async def troubled() -> QiskitBackend | None:
+            backend = await get_backend(stage.client, stage.namespace, "pool")
+            filled = find_condition(backend.status.conditions, "WarmPoolFilled")
+            return backend if filled is not None and filled.reason == "ExecutorCrashed" else None
+
+        await eventually(troubled)
+        started = operator.pooling.clock()
+        stage.node.warm = None
+        await filled(stage, "pool", 1)
+        assert operator.pooling.clock() - started > 1.0, "it was left alone for a while"
+
+
+async def test_a_pool_whose_pods_are_refused_says_so(stage: Stage) -> None:
+    path = f"/api/v1/namespaces/{stage.namespace}/limitranges"
+    limit = {
+        "metadata": {"name": "small"},
+        "spec": {"limits": [{"type": "Container", "max": {"memory": "16Mi"}}]},
+    }
+    await stage.client.raw("POST", path, body=msgspec.json.encode(limit))
+    async with stage.operator() as operator:
+        await create_backend(stage.client, stage.namespace, "pool", warmPool={"size": 2})
+
+        async def told() -> bool:
+            backend = await get_backend(stage.client, stage.namespace, "pool")
+            filled = find_condition(backend.status.conditions, "WarmPoolFilled")
+            return filled is not None and filled.reason == "PodRejected"
+
+        await eventually(told)
+        tries = [write for write in operator.client.writes if write.method == "POST"]
+        assert len(tries) <= 2, "a pool that is refused does not hammer the API server"
+
+
+async def test_a_backend_that_is_deleted_takes_its_pool_with_it(stage: Stage) -> None:
+    async with stage.operator():
+        await create_backend(stage.client, stage.namespace, "pool", warmPool={"size": 2})
+        await filled(stage, "pool", 2)
+        await stage.client.delete(QISKIT_BACKENDS, "pool", stage.namespace)
+        await eventually(lambda: _none_left(stage), what="the pool's end")
+
+
+async def test_many_jobs_at_once_take_each_warm_pod_once(stage: Stage) -> None:
+    async with stage.operator(workers=8):
+        await create_backend(stage.client, stage.namespace, "pool", warmPool={"size": 3})
+        await filled(stage, "pool", 3)
+        names = [f"job-{number}" for number in range(8)]
+        for name in names:
+            await stage.create(name, backend={"type": "local_simulator", "name": "pool"})
+        executors = []
+        for name in names:
+            job = await stage.until(name, "Completed", "Failed", seconds=60)
+            assert (job.status.phase, job.status.retry_count) == ("Completed", 0), job.status
+            executors.append(job.status.job_id)
+        assert len(set(executors)) == len(names)
+
+
+async def test_the_status_counts_what_runs_and_what_waits(stage: Stage) -> None:
+    stage.node.default = RUNS
+    async with stage.operator():
+        await create_backend(stage.client, stage.namespace, "pool", limits={"concurrentJobs": 2})
+        for number in range(3):
+            await stage.create(f"job-{number}", backend={"type": "local_simulator", "name": "pool"})
+
+        async def counted() -> bool:
+            status = (await get_backend(stage.client, stage.namespace, "pool")).status
+            return (status.running, status.queued) == (2, 1)
+
+        await eventually(counted)
+
+
+async def _none_left(stage: Stage) -> bool:
+    return not await warm_pods(stage)
