@@ -13,6 +13,9 @@ OBJECT_NAME_LIMIT = 253
 CHILD_NAME_LIMIT = 63
 """Longest name of a pod that is also usable as its host name and as a label value."""
 
+FILE_NAME_LIMIT = 255
+"""Longest name of a folder, in bytes, on every common file system (NAME_MAX)."""
+
 _DIGEST_LENGTH = 10
 
 
@@ -54,6 +57,11 @@ def receipt_name(uid: str) -> str:
 def input_name(uid: str) -> str:
     """`input-<uid>`: the immutable copy of a source that was fetched from a URL or from Git."""
     return f"input-{uid}"
+
+
+def volume_folder(job: str, uid: str) -> str:
+    """`<job>-<uid>`: the folder that a job has to itself on a volume, its name cut to what file systems take."""
+    return f"{job[: FILE_NAME_LIMIT - len(uid) - 1]}-{uid}"
 
 
 def label_value(text: str) -> str:

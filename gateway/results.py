@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from api.naming import output_name, receipt_name
+from api.naming import output_name, receipt_name, volume_folder
 from api.seal import Seal
 from api.views import QiskitJob
 from gateway.identity import Assignment, Go, admit
@@ -84,11 +84,6 @@ def _places(job: QiskitJob) -> list[tuple[str, str]]:
         return [(receipt, f"{output.location}/{folder}{volume_folder(metadata.name, metadata.uid)}")]
     name = output_name(metadata.name, metadata.uid, output.location)
     return [(name, name), (receipt, receipt)]
-
-
-def volume_folder(job_name: str, job_uid: str) -> str:
-    """The job's own folder on a volume (the pod's subPath): `<job>-<uid>`."""
-    return f"{job_name}-{job_uid}"
 
 
 async def _live_job(client: Client, namespace: str, name: str) -> QiskitJob | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from api.naming import volume_folder
 from api.views import QiskitBackend, QiskitJob
 from api.views import Resources as ResourcesView
 from backends import Resources, Slot, Submission, Volume
@@ -53,5 +54,5 @@ def _volume(job: QiskitJob) -> Volume | None:
     if output.type != "pvc" or output.location is None:
         return None
     parent = (output.path or "").strip("/")
-    folder = f"{metadata.name}-{metadata.uid}"
+    folder = volume_folder(metadata.name, metadata.uid)
     return Volume(claim=output.location, folder=f"{parent}/{folder}" if parent else folder)
