@@ -17,9 +17,11 @@ from e2e.cluster.packages import CannotRunHere, ensure_packages
 from localcluster.progress import silent
 
 OWNER = """
-import sys
+import signal, sys
 from e2e.cluster.isolation import isolated
 from localcluster.progress import silent
+# A shell starts what runs in the background with Ctrl-C ignored, and Python then keeps it so.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 with isolated(silent) as isolation:
     isolation.run(["sh", "-c", "sleep 1000 >/dev/null 2>&1 &"])
     print(isolation.folder, isolation.pid, flush=True)
