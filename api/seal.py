@@ -1,7 +1,7 @@
-"""The operator's seal on a result: what shows that the gateway stored it, and nobody else.
+"""The operator's seal on results and kept sources: what shows that the operator stored them, and nobody else.
 
 Whoever may create ConfigMaps in a namespace can copy labels and owner references, and could so make up a
-result. The seal is a message authentication code over everything that a job is settled from, under a key that
+result or a source. The seal is a message authentication code over everything that is believed of it, under a key that
 only the operator's replicas have (it lies in the Secret of the gateway's authority).
 """
 
@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from api.names import (
     ANNOTATION_DIGEST,
     ANNOTATION_OUTPUT,
+    ANNOTATION_REVISION,
     ANNOTATION_SEAL,
     ANNOTATION_SUMMARY,
     LABEL_ATTEMPT,
@@ -41,6 +42,7 @@ class Seal:
             annotations.get(ANNOTATION_DIGEST, ""),
             annotations.get(ANNOTATION_OUTPUT, ""),
             annotations.get(ANNOTATION_SUMMARY, ""),
+            annotations.get(ANNOTATION_REVISION, ""),
         ]
         # Lengths keep what belongs to one field from passing for a part of the next.
         message = b"".join(b"%d:%s," % (len(field.encode()), field.encode()) for field in fields)

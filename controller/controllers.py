@@ -42,7 +42,7 @@ def make_controllers(around: Surroundings) -> Sequence[Controller]:
         backends=around.caches.backends,
         pods=around.caches.pods,
         results=around.caches.results,
-        examiner=Examiner(around.client, validation),
+        examiner=Examiner(around.client, validation, around.gateway.seal),
         registry={LOCAL_SIMULATOR: AerBackend(around.client, aer)},
         isolation=isolation,
         recorder=around.recorder,

@@ -12,8 +12,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from api.names import (
+    ANNOTATION_DIGEST,
+    ANNOTATION_REVISION,
+    ANNOTATION_SEAL,
     API_VERSION,
-    GROUP,
     INPUT_KEY,
     LABEL_JOB_NAME,
     LABEL_JOB_UID,
@@ -24,6 +26,7 @@ from api.names import (
 )
 from api.naming import input_name, label_value
 from api.reasons import REASONS, Reason
+from api.seal import Seal
 from api.views import CircuitMetadata, QiskitJob
 from kube import CONFIG_MAPS, QISKIT_JOBS, AlreadyExists, Client, NotFound
 from messages.circuit import Format
@@ -41,9 +44,6 @@ from reconcilers.job.statuses import storable
 from reconcilers.job.validation import ValidationRefused, ValidationService, ValidationUnavailable
 from reconcilers.job.world import Examination, Examined, ServiceDown, SourceMissing, SourceRefused
 
-ANNOTATION_REVISION = f"{GROUP}/revision"
-"""On an input ConfigMap: the commit that a Git source was taken from."""
-
 INPUT_LIMIT = 1_000_000
 """Bytes of a fetched source: what a ConfigMap of 1 MiB holds beside its metadata."""
 
@@ -59,9 +59,10 @@ class Source:
 class Examiner:
     """Reads and validates the sources of jobs."""
 
-    def __init__(self, client: Client, service: ValidationService) -> None:
+    def __init__(self, client: Client, service: ValidationService, seal: Seal) -> None:
         self._client = client
         self._service = service
+        self._seal = seal
 
     async def examine(self, job: QiskitJob, method: str, *, noise: bool) -> Examination:
         """Read the job's source and have it looked at, for a simulation by `method`, with a device's noise or
@@ -133,7 +134,9 @@ class Examiner:
                 Reason.CIRCUIT_INVALID, f"the source has {size} bytes, and at most {most} are taken"
             )
         try:
-            await self._client.create(CONFIG_MAPS, input_config_map(job, answer), job.metadata.namespace)
+            await self._client.create(
+                CONFIG_MAPS, input_config_map(job, answer, self._seal), job.metadata.namespace
+            )
         except AlreadyExists:
             # An earlier pass of ours kept it, or somebody took its name.
             kept = await self._kept(job)
@@ -147,16 +150,22 @@ class Examiner:
             found: dict[str, Any] = await self._client.get(CONFIG_MAPS, name, job.metadata.namespace)
         except NotFound:
             return None
-        owners = found["metadata"].get("ownerReferences") or ()
+        metadata = found["metadata"]
+        labels, annotations = metadata.get("labels") or {}, metadata.get("annotations") or {}
         content = _value(found, INPUT_KEY)
-        if content is None or not any(owner.get("uid") == job.metadata.uid for owner in owners):
+        if (
+            content is None
+            or labels.get(LABEL_JOB_UID) != job.metadata.uid
+            or not self._seal.fits(job.metadata.namespace, name, labels, annotations)
+            or annotations.get(ANNOTATION_DIGEST) != _hash(content)
+        ):
             return SourceRefused(
                 Reason.SOURCE_FORBIDDEN, f"ConfigMap {name} exists and is not this job's; delete it"
             )
-        return Source(content, (found["metadata"].get("annotations") or {}).get(ANNOTATION_REVISION))
+        return Source(content, annotations.get(ANNOTATION_REVISION))
 
 
-def input_config_map(job: QiskitJob, fetched: FetchResponse) -> dict[str, Any]:
+def input_config_map(job: QiskitJob, fetched: FetchResponse, seal: Seal) -> dict[str, Any]:
     """The immutable ConfigMap that keeps a fetched source for as long as its job exists."""
     metadata: dict[str, Any] = {
         "name": input_name(job.metadata.uid),
@@ -178,9 +187,14 @@ def input_config_map(job: QiskitJob, fetched: FetchResponse) -> dict[str, Any]:
             }
         ],
     }
-    if fetched.revision is not None:
-        metadata["annotations"] = {ANNOTATION_REVISION: fetched.revision}
     content = fetched.content or b""
+    annotations = {ANNOTATION_DIGEST: _hash(content)}
+    if fetched.revision is not None:
+        annotations[ANNOTATION_REVISION] = fetched.revision
+    annotations[ANNOTATION_SEAL] = seal.of(
+        job.metadata.namespace, metadata["name"], metadata["labels"], annotations
+    )
+    metadata["annotations"] = annotations
     body: dict[str, Any] = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "immutable": True}
     text = _text(content)
     if text is not None:

@@ -164,7 +164,7 @@ class Operator:
                 backends=backends,
                 pods=pods,
                 results=results,
-                examiner=Examiner(acting, service),
+                examiner=Examiner(acting, service, SEAL),
                 registry=registry or {"local_simulator": AerBackend(acting, aer)},
                 isolation=Isolation(acting, lambda: PEERS),
                 recorder=diary,

@@ -500,6 +500,25 @@ class TestSources:
         assert owner.metadata.controller is not None
         assert owner.metadata.controller.uid == job.metadata.uid
 
+    async def test_a_source_that_somebody_put_in_its_place_is_not_run(
+        self, stage: Stage, validation: ValidationStub
+    ) -> None:
+        job = await stage.create("bell", circuit={"source": "url", "url": "https://example.org/bell.py"})
+        owner = {"apiVersion": "quantum.io/v1", "kind": "QiskitJob", "name": "bell", "controller": True}
+        forged = {
+            "metadata": {
+                "name": f"input-{job.metadata.uid}",
+                "labels": {LABEL_JOB_UID: job.metadata.uid},
+                "ownerReferences": [owner | {"uid": job.metadata.uid}],
+            },
+            "data": {"source": "forged = True"},
+        }
+        await stage.client.create(CONFIG_MAPS, forged, stage.namespace)
+        async with stage.operator():
+            done = await stage.until("bell", "Failed", "Completed")
+        assert done.status.reason == "SourceForbidden"
+        assert not await pods_of(stage, job)
+
 
 class TestQueue:
     async def test_jobs_beyond_the_limit_wait_and_go_by_priority(self, stage: Stage) -> None:
