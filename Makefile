@@ -7,7 +7,7 @@ PY     := $(VENV)/bin/python
 STAMP  := $(VENV)/.stamp
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up down test lint e2e chaos bench bench-cluster images crds lock clean
+.PHONY: help demo up down test lint e2e chaos bench bench-cluster images release crds lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -71,6 +71,11 @@ images: $(STAMP) ## Build the three images with docker, podman or buildah
 crds: $(STAMP) ## Write deploy/crds and docs/reference from the models
 	@$(PY) -m api.crds
 	@$(PY) -m api.reference
+
+release: $(STAMP) ## Render this version's install manifest into deploy/releases
+	@mkdir -p deploy/releases
+	@version=$$($(PY) -c 'from messages.version import VERSION; print(VERSION)') && \
+	  kubectl kustomize deploy/overlays/default > deploy/releases/v$$version.yaml && echo deploy/releases/v$$version.yaml
 
 LOCK := $(VENV)/bin/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
         --no-emit-find-links --no-header --no-annotate
