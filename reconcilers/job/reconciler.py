@@ -8,11 +8,10 @@ abandons the pass, and nothing is sent again.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
 from types import TracebackType
-from typing import Protocol, TypeVar
 
 import msgspec
 
@@ -20,10 +19,10 @@ from api.names import API_VERSION
 from api.phases import is_terminal
 from api.seal import Seal
 from api.views import QiskitBackend, QiskitBackendSpec, QiskitJob, QiskitJobStatus
-from backends import Backend, Handle, ProviderUnavailable, Refused, Slot, SlotGone
+from backends import Backend, Handle, ProviderUnavailable, Refused, SlotGone
 from backends.aer.observation import attempt_number
-from backends.aer.warm import choose, is_free
-from informers import Key, KubernetesObject, key_of
+from backends.aer.warm import is_free
+from informers import Key, key_of
 from kube import (
     QISKIT_BACKENDS,
     QISKIT_JOBS,
@@ -37,6 +36,7 @@ from kube import (
 )
 from kube import Conflict as KubeConflict
 from reconcilers.isolation import Isolation
+from reconcilers.job.collaborators import Cache, Recorder
 from reconcilers.job.decisions import (
     CheckOutput,
     Decision,
@@ -53,14 +53,15 @@ from reconcilers.job.decisions import (
     TakePlace,
 )
 from reconcilers.job.errands import Errands
-from reconcilers.job.indexes import BY_JOB, BY_OWNER, BY_UID, WARM, lean
+from reconcilers.job.indexes import BY_JOB, BY_OWNER, BY_UID, lean
 from reconcilers.job.machine import decide
 from reconcilers.job.outputs import check_output, find_result
 from reconcilers.job.places import Places
 from reconcilers.job.receipts import is_result_of
 from reconcilers.job.settings import JobSettings
+from reconcilers.job.slots import Slots, slot_of
 from reconcilers.job.sources import Examiner
-from reconcilers.job.submissions import asks_for_resources, resources_of, submission_of
+from reconcilers.job.submissions import submission_of
 from reconcilers.job.world import (
     Admitted,
     Examination,
@@ -75,23 +76,6 @@ from reconcilers.result import DONE, Conflict, Result, Retryable, Terminal
 
 STEPS_A_PASS = 32
 """More steps than the longest pass has; a decision that never comes to rest must not spin."""
-
-T = TypeVar("T", bound=KubernetesObject)
-T_co = TypeVar("T_co", bound=KubernetesObject, covariant=True)
-
-
-class Cache(Protocol[T_co]):
-    """What a pass reads of an informer."""
-
-    def get(self, namespace: str | None, name: str) -> T_co | None: ...
-    def by_index(self, index: str, value: str) -> Sequence[T_co]: ...
-    def version_for(self, namespace: str | None) -> str: ...
-
-
-class Recorder(Protocol):
-    """Says what happened, for `kubectl describe`; never waits, never fails."""
-
-    def emit(self, about: ObjectReference, type: str, reason: str, message: str) -> None: ...  # noqa: A002
 
 
 @dataclass(slots=True)
@@ -119,14 +103,15 @@ class JobReconciler:
     errands: Errands[Examination] = field(default_factory=Errands)
     recent: Recent[QiskitJob] = field(init=False)
     places: Places = field(init=False)
+    slots: Slots = field(init=False)
     _uids: dict[Key, str] = field(default_factory=dict)
     _submitted: dict[str, tuple[Handle, float]] = field(default_factory=dict)
-    _promised: dict[str, str] = field(default_factory=dict)
     _exits: AsyncExitStack = field(default_factory=AsyncExitStack)
 
     def __post_init__(self) -> None:
         self.recent = Recent(self.jobs)
         self.places = Places(self.jobs, self.recent, self.backends, self.settings)
+        self.slots = Slots(self.pods, self.settings)
 
     async def __aenter__(self) -> JobReconciler:
         await self._exits.enter_async_context(self.errands)
@@ -317,39 +302,18 @@ class JobReconciler:
         position = self.places.ask(job)
         if position > 0:
             return replace(world, place=Queued(position))
-        return replace(world, place=Admitted(self._slot(world)))
-
-    def _slot(self, world: World) -> Slot | None:
-        """A warm pod for the next attempt, promised to nobody else until the cache shows it claimed."""
-        job, backend = world.job, world.backend
-        waiting = self.pods.by_index(WARM, job.metadata.namespace)
-        if not waiting:
-            return None
-        taken = {uid for uid in self._promised if any(map(is_free, self.pods.by_index(BY_UID, uid)))}
-        self._promised = {uid: self._promised[uid] for uid in taken}
-        taken |= world.slots_tried
-        submission = submission_of(job, backend, self.settings, number=job.status.attempt + 1)
-        explicit = resources_of(job, backend) if asks_for_resources(job) else None
-        slot = choose(
-            (pod for pod in waiting if pod.metadata.uid not in taken), submission, explicit=explicit
-        )
-        if slot is not None:
-            self._promised[slot.id] = job.metadata.uid
-        return slot
+        return replace(world, place=Admitted(self.slots.promise(world)))
 
     def _settle(self, job_uid: str) -> None:
         """The pass is over: what it was promised and did not take is free again."""
         self.places.settle(job_uid)
         if job_uid not in self._submitted:
-            self._promised = {pod: job for pod, job in self._promised.items() if job != job_uid}
+            self.slots.release(job_uid)
 
     async def _submit(self, world: World) -> World:
         job = world.job
         backend = self._backend(job)
-        slot = None
-        if world.slot_pod is not None:
-            metadata = world.slot_pod.metadata
-            slot = Slot(id=metadata.uid, name=metadata.name, version=metadata.resource_version)
+        slot = slot_of(world.slot_pod) if world.slot_pod is not None else None
         try:
             await self.isolation.ensure(job.metadata.namespace)
             handle = await backend.submit(submission_of(job, world.backend, self.settings, slot=slot))

@@ -40,7 +40,7 @@ from messages.validation import (
     ValidateResponse,
     Verdict,
 )
-from reconcilers.job.statuses import storable
+from reconcilers.job.accounts import storable
 from reconcilers.job.validation import ValidationRefused, ValidationService, ValidationUnavailable
 from reconcilers.job.world import Examination, Examined, ServiceDown, SourceMissing, SourceRefused
 
