@@ -2,10 +2,10 @@
 
 machine.py      the state machine; starting.py and running.py are its two halves
 world.py        what it looks at; decisions.py what it may answer
-statuses.py     what each step writes
+statuses.py     what each step writes; accounts.py what it says of a run
 failures.py     why an attempt ended
 sizing.py       what a pod asks for; submissions.py the message that starts an attempt
-places.py       who may run when not all may
+places.py       who may run when not all may; slots.py who gets a warm pod
 reconciler.py   carries steps out; triggers.py says when there is something to do
 sources.py      reads and validates circuits, as errands.py beside the passes, through validation.py
 """

@@ -16,12 +16,12 @@ from typing import Any
 
 import pytest
 
-from api.names import LABEL_ATTEMPT, LABEL_JOB_UID, LABEL_ROLE, ROLE_WARM
+from api.names import LABEL_ATTEMPT, LABEL_BACKEND, LABEL_JOB_UID, LABEL_ROLE, ROLE_WARM
 from api.views import QiskitJob
-from kube import CONFIG_MAPS, PODS, QISKIT_JOBS, Client, NotFound, PartialObject, Pod
+from kube import CONFIG_MAPS, PODS, QISKIT_BACKENDS, QISKIT_JOBS, Client, NotFound, PartialObject, Pod
 from tests.reconcilers.conftest import Stage
 from tests.reconcilers.fake_node import EVICTED, RUNS, SUCCEEDS, Plan
-from tests.reconcilers.operating import BELL, WatchedClient, create_backend, eventually
+from tests.reconcilers.operating import BELL, WatchedClient, create_backend, eventually, get_backend
 from tests.reconcilers.validation_stub import content_fetched
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300)]
@@ -256,3 +256,34 @@ async def test_a_job_that_is_suspended_and_resumed(stage: Stage) -> None:
     await every_death(
         stage, make=make, ended=completed, check=check, plans=(RUNS, SUCCEEDS), interfere=interfere
     )
+
+
+async def test_a_pool_that_is_filled(stage: Stage) -> None:
+    async def pods_of(name: str) -> list[Pod]:
+        selector = f"{LABEL_ROLE}={ROLE_WARM},{LABEL_BACKEND}={name}"
+        pods = await stage.client.list_items(PODS, stage.namespace, type=Pod, label_selector=selector)
+        return [pod for pod in pods if pod.metadata.deletion_timestamp is None]
+
+    for death in itertools.count(1):
+        assert death < MOST_CALLS, "the path does not end"
+        name = f"pool-{death}"
+        await create_backend(stage.client, stage.namespace, name, warmPool={"size": 2})
+
+        async def filled(name: str = name) -> bool:
+            backend = await get_backend(stage.client, stage.namespace, name)
+            return backend.status.warm == 2 and len(await pods_of(name)) == 2
+
+        story = asyncio.create_task(eventually(filled, what=f"{name} of two pods"))
+        mortal = Mortal(stage.client, death)
+        dying = asyncio.create_task(mortal.dead.wait())
+        async with stage.operator(watched=mortal):
+            await asyncio.wait((story, dying), return_when=asyncio.FIRST_COMPLETED)
+        got_through = story.done()
+        dying.cancel()
+        async with stage.operator():
+            await story
+        assert len(await pods_of(name)) == 2, f"after call {death}, {mortal.last}"
+        await stage.client.delete(QISKIT_BACKENDS, name, stage.namespace)
+        if got_through:
+            assert death > 3
+            return
