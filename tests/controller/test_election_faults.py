@@ -76,7 +76,7 @@ def test_never_two_leaders_at_work_and_always_one_in_the_end(
 
 
 @pytest.mark.chaos
-@settings(max_examples=5000, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=1500, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.integers(0, 1000), processes, st.lists(st.floats(0, 10), min_size=3, max_size=3))
 def test_never_two_leaders_at_work_in_a_long_series(
     seed: int, candidates: list[dict[str, object]], starts: list[float]
