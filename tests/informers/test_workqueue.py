@@ -269,8 +269,8 @@ async def test_g29_changes_come_before_what_was_there_at_the_start(queue: WorkQu
 
 
 async def test_g29_a_raised_key_goes_to_the_tail_of_its_new_level(queue: WorkQueue[str]) -> None:
-    queue.add("raised", PRIORITY_INITIAL)
     queue.add("low", PRIORITY_INITIAL)
+    queue.add("raised", PRIORITY_INITIAL)
     queue.add("high")
     queue.add("raised")
     assert await take_all(queue) == ["high", "raised", "low"]

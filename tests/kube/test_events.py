@@ -72,12 +72,13 @@ def test_g46_what_is_remembered_is_bounded_and_the_oldest_is_forgotten() -> None
     correlator = Correlator()
     for number in range(MEMORY + 100):
         correlator.correlate(happened(uid=f"uid-{number}"), 0.0)
+        if number == MEMORY // 2:
+            correlator.correlate(happened(uid="uid-0"), 0.0)
     memories = (correlator._similar, correlator._buckets, correlator._series)
     assert [len(memory._items) for memory in memories] == [MEMORY] * 3
-    newest, oldest = (correlator.correlate(happened(uid=f"uid-{number}"), 1.0) for number in (MEMORY + 99, 0))
-    assert newest is not None
-    assert oldest is not None
-    assert (newest.count, oldest.count) == (2, 1)
+    asked = [correlator.correlate(happened(uid=f"uid-{number}"), 1.0) for number in (MEMORY + 99, 0, 1)]
+    counts = [write.count for write in asked if write is not None]
+    assert counts == [2, 3, 1], "the newest, the oldest that was used again, and the oldest that was not"
 
 
 class ScriptedClient:
