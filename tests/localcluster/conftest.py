@@ -18,6 +18,11 @@ from localcluster.controlplane import ControlPlane
 from localcluster.node.settings import NodeSettings
 from localcluster.node.start import LocalNode
 
+# A control plane of this folder's own: the nodes that are tried here must take no other test's pods.
+from tests.conftest import client, control_plane, crds, kubeconfig, kubectl, namespace
+
+__all__ = ["client", "control_plane", "crds", "kubeconfig", "kubectl", "namespace"]
+
 Pod = dict[str, Any]
 
 
