@@ -34,14 +34,17 @@ def read_frame(descriptor: int) -> bytes:
 
 
 class FrameReader:
-    """Takes bytes as they come and gives back complete frames; holds at most `limit` bytes in all its life.
+    """Takes bytes as they come and gives back complete frames; takes at most `limit` bytes in all its life.
 
-    A length is believed only as far as it fits into what is left of the limit, so that four bytes cannot
-    make the reader set aside four gigabytes.
+    The first frame has an allowance of its own, `first` bytes, which no later one can use up. A length is
+    believed only as far as it fits into what is left, so that four bytes cannot make the reader set aside
+    four gigabytes.
     """
 
-    def __init__(self, limit: int) -> None:
-        self._left = limit
+    def __init__(self, limit: int, *, first: int) -> None:
+        self._limit = limit
+        self._left = first
+        self._first = True
         self._buffer = bytearray()
 
     def feed(self, chunk: bytes) -> list[bytes]:
@@ -57,7 +60,8 @@ class FrameReader:
                 break
             frames.append(bytes(self._buffer[_PREFIX.size : end]))
             del self._buffer[:end]
-            self._left -= end
+            self._left = self._limit if self._first else self._left - end
+            self._first = False
         return frames
 
 

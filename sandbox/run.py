@@ -56,7 +56,7 @@ class Run:
         self._on_output = on_output
         self._answer = answer
         self._questions: asyncio.Queue[bytes] = asyncio.Queue()
-        self._frames = FrameReader(message_bytes + _GREETING_BYTES)
+        self._frames = FrameReader(message_bytes, first=_GREETING_BYTES)
         self._messages: list[bytes] = []
         self._greeting: Entered | Unavailable | None = None
         self._stdout, self._stderr = Tail(TAIL_BYTES), Tail(TAIL_BYTES)

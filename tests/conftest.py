@@ -52,7 +52,7 @@ def kubectl(control_plane: ControlPlane) -> Kubectl:
 async def crds(kubectl: Kubectl) -> None:
     """The project's custom resource definitions are installed and served."""
     if not await install_crds(kubectl):
-        pytest.skip("deploy/crds holds no definitions")
+        pytest.fail("deploy/crds holds no definitions; make them with: make crds")
 
 
 @pytest.fixture

@@ -157,19 +157,21 @@ async def test_retries_end_with_the_last_cause(lab: Lab) -> None:
 async def test_one_place_is_taken_by_priority_and_the_others_see_their_position(lab: Lab) -> None:
     await a_backend(lab, "narrow", limits={"concurrentJobs": 1})
     narrow: dict[str, Any] = {"backend": {"type": "local_simulator", "name": "narrow"}}
-    await lab.submit(SLOW_TO_BUILD, name="first", **narrow, **FEW)
+
+    def stands_at(position: int) -> Callable[[Job], bool]:
+        return lambda job: job.get("status", {}).get("queuePosition") == position
+
+    await lab.submit(SLOW_TO_RUN, name="first", **narrow)
     await lab.reaches("Running", "first")
     await lab.submit(BELL, name="low", **narrow, execution={"shots": 20, "priority": "low"})
-    await lab.until(lambda job: job.get("status", {}).get("queuePosition") == 1, "low")
-    await lab.submit(BELL, name="urgent", **narrow, execution={"shots": 20, "priority": "urgent"})
-    await lab.until(lambda job: job.get("status", {}).get("queuePosition") == 2, "low")
-    ends = {name: await lab.ended(name) for name in ("first", "urgent", "low")}
-    assert {phase(end) for end in ends.values()} == {"Completed"}
-    submitted = {
-        name: next(c for c in end["status"]["conditions"] if c["type"] == "Submitted")["lastTransitionTime"]
-        for name, end in ends.items()
-    }
-    assert submitted["first"] <= submitted["urgent"] <= submitted["low"]
+    await lab.until(stands_at(1), "low")
+    await lab.submit(SLOW_TO_RUN, name="urgent", **narrow, execution={"priority": "urgent"})
+    await lab.until(stands_at(2), "low")
+    await lab.patch("first", cancel=True)
+    await lab.reaches("Running", "urgent")
+    await lab.until(stands_at(1), "low")
+    await lab.patch("urgent", cancel=True)
+    assert phase(await lab.ended("low")) == "Completed"
 
 
 async def test_a_warm_pod_serves_one_job_and_is_replaced(lab: Lab) -> None:

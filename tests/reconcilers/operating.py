@@ -47,9 +47,24 @@ from tests.informers.mutation import MutationDetector
 from tests.reconcilers.fake_node import SEAL
 
 IMAGE = "qiskit-operator/executor:test"
-SETTINGS = JobSettings(executor_image=IMAGE)
+SETTINGS = JobSettings(executor_image=IMAGE, validating_after=60.0)
+"""A validation is quick however busy the machine is, unless a test says otherwise."""
 AER = AerSettings(gateway=lambda: GatewayAccess(url="https://127.0.0.1:8443", authority_pem="PEM"))
 PEERS = GatewayPeers(host="10.96.0.7", ports=(8443,), operator_namespace="qiskit-operator")
+
+
+class StoppedClock:
+    """Wall time that stands still until a test moves it: what a write waits for is then no matter of speed."""
+
+    def __init__(self) -> None:
+        self._now = time.time()
+
+    def __call__(self) -> float:
+        return self._now
+
+    def forward(self, seconds: float) -> None:
+        self._now += seconds
+
 
 WRITES = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -27,6 +28,7 @@ from kube import (
 from messages.failure import ExecutorReason
 from messages.validation import Finding, ValidateResponse, Verdict
 from reconcilers.isolation import POLICY_NAME
+from reconcilers.job.running import RECORDED_BY
 from tests.reconcilers.conftest import Stage
 from tests.reconcilers.fake_node import (
     ENDS_WITHOUT_RESULT,
@@ -39,7 +41,7 @@ from tests.reconcilers.fake_node import (
     Plan,
     reported,
 )
-from tests.reconcilers.operating import BELL, IMAGE, create_backend, eventually
+from tests.reconcilers.operating import BELL, IMAGE, SETTINGS, StoppedClock, create_backend, eventually
 from tests.reconcilers.validation_stub import VALID, ValidationStub, content_fetched
 
 pytestmark = pytest.mark.cluster
@@ -72,7 +74,7 @@ async def test_a_job_goes_from_its_spec_to_a_stored_result(stage: Stage) -> None
 
 
 async def test_a_cold_job_takes_five_writes_of_which_one_is_the_gateways(stage: Stage) -> None:
-    async with stage.operator() as operator:
+    async with stage.operator(now=StoppedClock()) as operator:
         await stage.create("first")
         await stage.until("first", "Completed")
         operator.client.writes.clear()
@@ -87,10 +89,13 @@ async def test_a_cold_job_whose_pod_starts_late_takes_six_and_its_pod_is_recorde
     stage: Stage,
 ) -> None:
     stage.node.default = PENDS
-    async with stage.operator() as operator:
+    clock = StoppedClock()
+    async with stage.operator(now=clock) as operator:
         await stage.create("bell")
+        await eventually(lambda: operator.client.written("pods"))
 
         async def recorded() -> bool:
+            clock.forward(RECORDED_BY / 10)
             return (await stage.job("bell")).status.job_id is not None
 
         await eventually(recorded)
@@ -433,7 +438,7 @@ class TestSources:
     async def test_a_slow_validation_shows_its_phase_and_keeps_no_worker(
         self, stage: Stage, validation: ValidationStub
     ) -> None:
-        async with stage.operator(workers=1):
+        async with stage.operator(workers=1, settings=replace(SETTINGS, validating_after=0.25)):
             validation.slow = 2.0
             await stage.create("slow")
             await stage.until("slow", "Validating")
