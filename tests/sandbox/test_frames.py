@@ -12,7 +12,7 @@ contents = st.lists(st.binary(max_size=30), min_size=1, max_size=20)
 
 
 def chunks(stream: bytes, sizes: list[int]) -> list[bytes]:
-    cut = []
+    cut: list[bytes] = []
     while stream:
         size = sizes[len(cut) % len(sizes)]
         cut.append(stream[:size])
