@@ -19,6 +19,7 @@ LAST = (
     "test_failover",
     "test_api_server",
     "test_namespaced_mode",
+    "test_upgrade",
     "test_pages",
     "test_uninstall",
 )
