@@ -22,7 +22,7 @@ from bench.cluster import Cluster, many
 from bench.contenders import NODE, OPERATOR, Contender, Failed, Measured, running
 from bench.figures import over_repeats, over_samples
 from bench.finished import job
-from bench.plan import Plan
+from bench.plan import MOST_WRITTEN, Plan
 from bench.report import Report
 from informers import Informer, KubernetesObject, Tombstone
 from kube import PODS, QISKIT_JOBS, PartialObject
@@ -38,9 +38,6 @@ CONTENDERS = (OPERATOR, BARE, KOPF, KOPF_EVENT)
 
 NODES_WRITES = 3
 """Of the writes to pods and ConfigMaps that a job takes, those that the node makes."""
-
-MOST_JOBS = 1000
-"""A burst is not larger, whatever the plan: more tells nothing more."""
 
 SETTLE = 3.0
 PAUSE = 0.1
@@ -153,7 +150,7 @@ async def measure(cluster: Cluster, plan: Plan, report: Report) -> None:
 
 
 async def _round(cluster: Cluster, plan: Plan, contender: Contender) -> tuple[dict[str, float], list[float]]:
-    jobs = min(plan.objects, MOST_JOBS)
+    jobs = min(plan.objects, MOST_WRITTEN)
     async with (
         cluster.namespace() as namespace,
         running(NODE, cluster.plane, namespace=namespace, workers=1) as node,

@@ -1,4 +1,4 @@
-"""`python -m bench.jobs_local`: circuits on the local cluster, from submit to result, cold and on warm executors.
+"""Circuits on the local cluster, from submit to result, cold and on warm executors.
 
 Real control plane, real node (without containers), real validation, real executors. One job after the other;
 counted from the moment at which the create is sent to the watch event that shows the job Completed. The rival
@@ -7,24 +7,19 @@ does the same work without any cluster: a Python process that imports Qiskit and
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import secrets
 import sys
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any
-
-from rich.console import Console
 
 from backends.aer.observation import is_finished
 from backends.aer.warm import is_free
-from bench import goals, machine
 from bench.figures import Figures, over_samples
 from bench.finishes import watching
-from bench.report import RESULTS, Report
+from bench.report import Report
 from kube import (
     NAMESPACES,
     PODS,
@@ -164,28 +159,9 @@ async def _until_warm(client: Client, namespace: str, backend: str) -> None:
             await asyncio.sleep(0.05)
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Measure, print, write bench/results/jobs_local.json; 1 if a goal is missed."""
-    parser = argparse.ArgumentParser(
-        prog="python -m bench.jobs_local", description=(__doc__ or "").split("\n")[0]
-    )
-    parser.add_argument("--samples", type=int, default=20, help="jobs of each kind")
-    parser.add_argument("--results", type=Path, default=RESULTS, help="folder for the JSON file")
-    options = parser.parse_args(argv)
-    report = Report(NAME, options.samples, goals.load(), machine.describe())
-    asyncio.run(_run(options.samples, report))
-    console = Console(width=160 if not sys.stdout.isatty() else None)
-    report.show(console)
-    console.print(f"written to {report.write(options.results)}")
-    return 1 if report.broken else 0
-
-
-async def _run(samples: int, report: Report) -> None:
+async def run(samples: int, report: Report) -> None:
+    """Measure on a local cluster of its own."""
     async with LocalCluster.start() as running:
         configuration = await load_configuration(str(running.plane.kubeconfig))
         async with Client(configuration, user_agent="bench") as client:
             await measure(client, samples, report)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

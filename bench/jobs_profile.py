@@ -18,7 +18,7 @@ from pathlib import Path
 
 from bench import cluster, jobs
 from bench.contenders import Contender
-from bench.plan import SMALL, Plan
+from bench.plan import QUICK, Plan
 
 PROFILED = Contender("operator, profiled", "bench.contender.operator_profiled", "account")
 STAGES = ("the start, and jobs one at a time", "a burst")
@@ -33,7 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--samples", type=int, default=30, help="jobs that come one at a time")
     parser.add_argument("--lines", type=int, default=30, help="functions that are printed of each kind")
     options = parser.parse_args(argv)
-    plan = replace(SMALL, objects=options.objects, samples=options.samples)
+    plan = replace(QUICK, objects=options.objects, samples=options.samples)
     with tempfile.TemporaryDirectory(prefix="bench-profile-") as folder:
         path = Path(folder) / "profile"
         os.environ["BENCH_PROFILE"] = str(path)

@@ -1,4 +1,4 @@
-"""How large a run is: small by default, so that trying it costs nobody anything; full for the record."""
+"""How large a run is: as the goals are judged, a quarter of an hour; or quick, to see that everything runs."""
 
 from __future__ import annotations
 
@@ -17,5 +17,9 @@ class Plan:
     """Keys that a contender may work on at once."""
 
 
-SMALL = Plan(objects=100, repeats=1, samples=30)
-FULL = Plan(objects=5000, repeats=3, samples=300)
+FULL = Plan(objects=5000, repeats=3, samples=100)
+QUICK = Plan(objects=100, repeats=1, samples=20)
+
+MOST_WRITTEN = 1000
+"""Objects that a benchmark has written anew for each contender and repeat are no more than this, whatever the
+plan: a longer burst tells nothing more."""
