@@ -16,6 +16,7 @@ from localcluster.cluster import EXPECTED_FAILURES
 from localcluster.demo import run_demo
 from localcluster.demo_jobs import EXAMPLE_NAMES
 from localcluster.home import DEFAULT, Home
+from localcluster.picture import recorder, save
 from localcluster.progress import to_stderr
 from localcluster.versions import CONTROL_PLANE, NODE_IMAGE
 
@@ -50,7 +51,12 @@ def _run(arguments: argparse.Namespace, console: Console) -> int:
                     f"No example {', '.join(sorted(unknown))}; there are {', '.join(EXAMPLE_NAMES)}."
                 )
                 return 2
-            return asyncio.run(run_demo(console, arguments.kubeconfig, arguments.examples))
+            if arguments.picture:
+                console = recorder()
+            code = asyncio.run(run_demo(console, arguments.kubeconfig, arguments.examples))
+            if arguments.picture:
+                save(console, arguments.picture, "make demo")
+            return code
         case _:
             wanted = (*CONTROL_PLANE, *NODE_IMAGE) if arguments.node_image else CONTROL_PLANE
             for path in ensure_binaries(wanted, to_stderr).values():
@@ -75,6 +81,7 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_argument(
         "--kubeconfig", type=Path, help="use this cluster instead; its operator has to be there"
     )
+    demo.add_argument("--picture", type=Path, metavar="SVG", help="also draw what is printed into this file")
     binaries = commands.add_parser(
         "binaries", help="have the programs of the control plane, built if need be"
     )
