@@ -24,10 +24,11 @@ from gateway.identity import (
     Wait,
     admit,
     assignment,
+    is_recorded,
 )
 from gateway.orders import NoOrder, OrderSettings, write_order
 from gateway.output import TooLarge
-from gateway.results import Refused, store
+from gateway.results import Refused, check_recorded, store
 from gateway.waiting import Changes
 from informers.informer import Informer
 from kube import ApiError, Client, Pod
@@ -39,8 +40,14 @@ log = structlog.get_logger("gateway")
 BODY_LIMIT = 32 << 20
 """Bytes of a hand-in that are read at all; far above what a ConfigMap takes, so that TooLarge can say how far."""
 
-HAND_INS_AT_ONCE = 8
-"""Hand-ins that are read and stored at the same time by one replica: bounds its memory to 8 bodies."""
+PROGRESS_LIMIT = 64 << 10
+"""Bytes of a progress report that are read. It is read without a place among the hand-ins."""
+
+BODY_SECONDS = 60.0
+"""How long a body may take to arrive: a node that dies while it sends must not keep a place for hours."""
+
+HAND_INS_AT_ONCE = 4
+"""Hand-ins that are read and stored at the same time by one replica: bounds its memory to 4 bodies."""
 
 M = TypeVar("M", bound=msgspec.Struct)
 
@@ -62,7 +69,7 @@ class Doorkeeper:
 
     def app(self) -> web.Application:
         """The aiohttp application with its three calls."""
-        application = web.Application(client_max_size=BODY_LIMIT)
+        application = web.Application()
         application.router.add_get("/v1/work", self.work)
         application.router.add_post("/v1/progress", self.progress)
         application.router.add_post("/v1/result", self.result)
@@ -88,7 +95,7 @@ class Doorkeeper:
     async def progress(self, request: web.Request) -> web.StreamResponse:
         """Tell the caller whether its attempt still counts."""
         caller = await self._caller(request)
-        message = await _body(request, Progress)
+        message = await _body(request, Progress, PROGRESS_LIMIT)
         _, claim, job = self._known(caller)
         if claim is None or (message.job_uid, message.attempt) != (claim.job_uid, claim.attempt):
             return _refuse("AttemptOver", "this pod was not given that attempt")
@@ -101,11 +108,19 @@ class Doorkeeper:
     async def result(self, request: web.Request) -> web.StreamResponse:
         """Store a finished attempt's result, and answer 200 only after it is stored."""
         caller = await self._caller(request)
-        _, claim, _ = self._known(caller)
+        _, claim, job = self._known(caller)
         if claim is None:
             return _refuse("AttemptOver", "this pod was given no attempt")
+        try:
+            # A claim can be forged, and a body takes memory and a place: only a recorded executor's is read.
+            if not is_recorded(job, claim, caller.pod_uid):
+                await check_recorded(self.client, caller.namespace, claim, caller.pod_uid)
+        except Refused as refusal:
+            return _refuse(refusal.reason, str(refusal))
+        except ApiError as error:
+            return _unavailable(error)
         async with self.hand_ins:
-            hand_in = await _body(request, HandIn)
+            hand_in = await _body(request, HandIn, BODY_LIMIT)
             try:
                 location = await store(
                     self.client, self.seal, caller.namespace, claim, caller.pod_uid, hand_in
@@ -184,10 +199,19 @@ async def _within(changed: asyncio.Event, closing: asyncio.Event, deadline: floa
     return changed.is_set() and not closing.is_set()
 
 
-async def _body(request: web.Request, kind: type[M]) -> M:
+async def _body(request: web.Request, kind: type[M], limit: int) -> M:
+    content = bytearray()
     try:
-        return msgspec.json.decode(await request.read(), type=kind)
-    except msgspec.DecodeError as error:
+        async with asyncio.timeout(BODY_SECONDS):
+            async for chunk in request.content.iter_any():
+                content += chunk
+                if len(content) > limit:
+                    raise web.HTTPRequestEntityTooLarge(limit, len(content))
+    except TimeoutError:
+        raise web.HTTPRequestTimeout(text=f"the body did not arrive within {BODY_SECONDS:g} s") from None
+    try:
+        return msgspec.json.decode(content, type=kind)
+    except (msgspec.DecodeError, RecursionError) as error:
         raise web.HTTPBadRequest(text=f"not a {kind.__name__}: {error}") from None
 
 
