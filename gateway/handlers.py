@@ -28,7 +28,7 @@ from gateway.identity import (
 )
 from gateway.orders import NoOrder, OrderSettings, write_order
 from gateway.output import TooLarge
-from gateway.results import Refused, check_recorded, store
+from gateway.results import Refused, live_assignment, refused, store
 from gateway.waiting import Changes
 from informers.informer import Informer
 from kube import ApiError, Client, Pod
@@ -96,7 +96,10 @@ class Doorkeeper:
         """Tell the caller whether its attempt still counts."""
         caller = await self._caller(request)
         message = await _body(request, Progress, PROGRESS_LIMIT)
-        _, claim, job = self._known(caller)
+        try:
+            claim, job = await self._assigned(caller)
+        except ApiError as error:
+            return _unavailable(error)
         if claim is None or (message.job_uid, message.attempt) != (claim.job_uid, claim.attempt):
             return _refuse("AttemptOver", "this pod was not given that attempt")
         admission = admit(job, claim, caller.pod_uid)
@@ -108,25 +111,24 @@ class Doorkeeper:
     async def result(self, request: web.Request) -> web.StreamResponse:
         """Store a finished attempt's result, and answer 200 only after it is stored."""
         caller = await self._caller(request)
-        _, claim, job = self._known(caller)
-        if claim is None:
-            return _refuse("AttemptOver", "this pod was given no attempt")
         try:
-            # A claim can be forged, and a body takes memory and a place: only a recorded executor's is read.
-            if not is_recorded(job, claim, caller.pod_uid):
-                await check_recorded(self.client, caller.namespace, claim, caller.pod_uid)
-        except Refused as refusal:
-            return _refuse(refusal.reason, str(refusal))
+            claim, job = await self._assigned(caller)
         except ApiError as error:
             return _unavailable(error)
+        if claim is None:
+            return _refuse("AttemptOver", "this pod was given no attempt")
+        # A claim can be forged, and a body takes memory and a place: only a recorded executor's is read.
+        if not is_recorded(job, claim, caller.pod_uid):
+            refusal = refused(admit(job, claim, caller.pod_uid))
+            return _refuse(refusal.reason, str(refusal))
         async with self.hand_ins:
             hand_in = await _body(request, HandIn, BODY_LIMIT)
             try:
                 location = await store(
                     self.client, self.seal, caller.namespace, claim, caller.pod_uid, hand_in
                 )
-            except Refused as refusal:
-                return _refuse(refusal.reason, str(refusal))
+            except Refused as error:
+                return _refuse(error.reason, str(error))
             except TooLarge as too_large:
                 return _refuse(ExecutorReason.RESULT_TOO_LARGE, str(too_large), status=413)
             except ApiError as error:
@@ -173,6 +175,14 @@ class Doorkeeper:
             raise web.HTTPUnauthorized(text=str(error)) from None
         except ApiError as error:
             raise web.HTTPServiceUnavailable(text=f"tokens cannot be checked now: {error.reason}") from error
+
+    async def _assigned(self, caller: Caller) -> tuple[Assignment | None, QiskitJob | None]:
+        """What the caller is for, and its job. Caches may lag, and a refusal ends an executor and its result with it:
+        what they do not confirm, the API server is asked."""
+        _, claim, job = self._known(caller)
+        if claim is not None and is_recorded(job, claim, caller.pod_uid):
+            return claim, job
+        return await live_assignment(self.client, caller)
 
     def _known(self, caller: Caller) -> tuple[Pod | None, Assignment | None, QiskitJob | None]:
         """What this replica's caches hold of the caller; a pod of the same name with another UID is not it."""

@@ -9,9 +9,9 @@ from typing import Any
 from api.naming import output_name, receipt_name, volume_folder
 from api.seal import Seal
 from api.views import QiskitJob
-from gateway.identity import Admission, Assignment, Go, admit, is_recorded
+from gateway.identity import Admission, Assignment, Caller, Go, admit, assignment
 from gateway.output import Owner, belongs_to, is_same, result_config_map
-from kube import CONFIG_MAPS, QISKIT_JOBS, AlreadyExists, Client, NotFound
+from kube import CONFIG_MAPS, PODS, QISKIT_JOBS, AlreadyExists, Client, NotFound, Pod
 from messages.work import HandIn
 
 
@@ -56,7 +56,7 @@ async def store(
         for name, location in places:
             if is_same(await _existing(client, namespace, name), owner, seal, hand_in.digest):
                 return location
-        raise _refused(admission)
+        raise refused(admission)
     for name, location in places:
         # Compressing takes a second at worst, and lets go of the interpreter's lock; the loop has a lease to keep.
         body = await asyncio.to_thread(result_config_map, owner, hand_in, seal, name=name, location=location)
@@ -74,19 +74,18 @@ async def store(
     raise Refused("OutputConflict", f"ConfigMap {taken} exist and are not this job's; delete or rename them")
 
 
-async def check_recorded(client: Client, namespace: str, claim: Assignment, pod_uid: str) -> None:
-    """Return if the job as it is now names the pod as its executor.
-
-    Raises:
-        Refused: if it does not, so that nothing that the pod hands in would be taken.
-        kube.ApiError: if the API server cannot be asked.
-    """
-    job = await _live_job(client, namespace, claim.job_name)
-    if not is_recorded(job, claim, pod_uid):
-        raise _refused(admit(job, claim, pod_uid))
+async def live_assignment(client: Client, caller: Caller) -> tuple[Assignment | None, QiskitJob | None]:
+    """What the API server says now that a pod is for, and that job. Raises kube.ApiError if it cannot be asked."""
+    try:
+        pod = await client.get(PODS, caller.pod_name, caller.namespace, type=Pod)
+    except NotFound:
+        return None, None
+    claim = assignment(pod) if pod.metadata.uid == caller.pod_uid else None
+    return claim, await _live_job(client, caller.namespace, claim.job_name) if claim else None
 
 
-def _refused(admission: Admission) -> Refused:
+def refused(admission: Admission) -> Refused:
+    """Why a pod that is not the job's current executor hands in nothing."""
     reason, message = getattr(admission, "reason", "NotRecorded"), getattr(admission, "message", "")
     return Refused(reason, message or "this pod is not recorded as the job's executor")
 

@@ -341,6 +341,19 @@ async def test_two_replicas_share_one_authority_and_answer_alike(world: World) -
         await other.stop()
 
 
+async def test_a_replica_whose_caches_lag_sends_no_executor_away(world: World) -> None:
+    async with following(world.client, world.namespace) as caches:
+        pass  # they follow no more
+    job, _, token = await world.running("unseen")
+    behind = Gateway(world.client, *caches, world.gateway.settings, time.monotonic)
+    await behind.start()
+    late = World(world.client, world.namespace, behind)
+    progress = Progress(job_uid=job["metadata"]["uid"], attempt=1, stage=Stage.RUNNING)
+    assert (await late.call("POST", "/v1/progress", token, progress)).status == 204
+    assert (await late.call("POST", "/v1/result", token, world.hand_in(job))).status == 200
+    await behind.stop()
+
+
 async def test_a_gateway_that_stops_lets_waiting_executors_go(world: World) -> None:
     pod = await world.pod(await world.job("waiting"))
     token = await world.token(pod)
