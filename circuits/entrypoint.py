@@ -133,9 +133,13 @@ def _last_bound_first(bound: Mapping[str, Any], content: bytes) -> list[str]:
     """Names in the order in which the text binds them at module level, the last one first.
 
     A dictionary would give the order of first assignments: a name that is bound anew keeps its place.
+    It has to do for a text that the compiler takes and `ast` finds nested too deeply.
     """
     place: dict[str, tuple[int, int]] = dict.fromkeys(bound, (0, 0))
-    pending: list[ast.AST] = [ast.parse(content)]
+    try:
+        pending: list[ast.AST] = [ast.parse(content)]
+    except RecursionError:
+        return list(reversed(place))
     while pending:
         node = pending.pop()
         if isinstance(node, _OTHER_SCOPES):

@@ -20,7 +20,6 @@ from qiskit.circuit import (
     AnnotatedOperation,
     ClassicalRegister,
     Clbit,
-    ControlFlowOp,
     ForLoopOp,
     Instruction,
     Operation,
@@ -31,6 +30,8 @@ from qiskit.circuit import (
 from qiskit.circuit.classical import expr
 from qiskit.circuit.controlflow import CASE_DEFAULT
 
+from circuits.walk import says_all
+
 _NODES: dict[type, tuple[str, ...]] = {
     expr.Unary: ("op", "operand", "type"),
     expr.Binary: ("op", "left", "right", "type"),
@@ -38,14 +39,6 @@ _NODES: dict[type, tuple[str, ...]] = {
     expr.Index: ("target", "index"),
     expr.Value: ("value", "type"),
 }
-
-# fmt: off
-_SAID_BY_PARAMETERS = frozenset((
-    "barrier", "delay", "diagonal", "initialize", "measure", "pauli", "reset", "state_preparation", "store",
-    "unitary",
-))
-# fmt: on
-"""What is said by name and parameters alone, besides the standard gates. Some definitions are costly."""
 
 
 def fingerprint(circuit: QuantumCircuit) -> str:
@@ -87,7 +80,7 @@ class _Writer:
             return
         if not isinstance(operation, Instruction):  # a Clifford, say: an object that knows its instruction
             operation = operation.to_instruction()
-        definition = None if _says_all(operation) else operation.definition
+        definition = None if says_all(operation) else operation.definition
         self._text("apply", operation.name if definition is None else "composite")
         if isinstance(operation, SwitchCaseOp):
             self._value(operation.target)
@@ -177,11 +170,3 @@ class _Writer:
     def _bytes(self, name: str, content: bytes) -> None:
         label = name.encode()
         self._update(struct.pack("<HQ", len(label), len(content)) + label + content)
-
-
-def _says_all(operation: Instruction) -> bool:
-    return (
-        isinstance(operation, ControlFlowOp)
-        or operation.name in _SAID_BY_PARAMETERS
-        or getattr(operation, "_standard_gate", None) is not None
-    )

@@ -6,7 +6,9 @@ import re
 
 from messages.circuit import Format
 
-_QPY_MAGIC = b"QISKIT"
+_QPY_MAGIC = re.compile(rb"QISKIT(?![ -~])")
+"""Followed by a version, which is no printable character: a program may begin with a name like QISKIT_SHOTS."""
+
 _COMMENTS = re.compile(rb"(?:\s+|//[^\n]*(?:\n|\Z)|/\*.*?\*/)*", re.DOTALL)
 _VERSION = re.compile(rb"OPENQASM\s+(\d+)")
 _INCLUDE = re.compile(rb"""include\s*["'](qelib1|stdgates)\.inc["']\s*;""")
@@ -19,7 +21,7 @@ def detect_format(content: bytes) -> Format:
     OpenQASM 2 requires a version statement, OpenQASM 3 does not: there an include of the standard gates
     decides. A byte order mark and comments before either are skipped.
     """
-    if content.startswith(_QPY_MAGIC):
+    if _QPY_MAGIC.match(content):
         return Format.QPY
     text = content.removeprefix(b"\xef\xbb\xbf")
     skipped = _COMMENTS.match(text)

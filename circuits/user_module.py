@@ -32,6 +32,11 @@ def run_source(content: bytes, looks_like: Format) -> ModuleType:
         code = compile(content, FILE_NAME, "exec", dont_inherit=True)
     except (SyntaxError, ValueError) as error:
         raise _syntax_error(error, looks_like) from None
+    except RecursionError:
+        raise CircuitError(
+            ExecutorReason.CIRCUIT_SYNTAX_ERROR,
+            "an expression of the program is nested too deeply to be compiled",
+        ) from None
     text = importlib.util.decode_source(content)
     linecache.cache[FILE_NAME] = (len(text), None, text.splitlines(keepends=True), FILE_NAME)
     sys.modules["__main__"] = module

@@ -5,11 +5,28 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
+import numpy as np
 from qiskit import QuantumCircuit
-from qiskit.circuit import CircuitInstruction, ControlFlowOp, ForLoopOp, Operation, ParameterExpression
+from qiskit.circuit import (
+    AnnotatedOperation,
+    CircuitInstruction,
+    ControlFlowOp,
+    ForLoopOp,
+    Instruction,
+    Operation,
+    ParameterExpression,
+)
 
 ONCE = frozenset({"break_loop", "continue_loop"})
 """Jumps: part of the control flow, nothing that happens to a qubit."""
+
+# fmt: off
+_SAID_BY_PARAMETERS = frozenset((
+    "barrier", "delay", "diagonal", "initialize", "measure", "pauli", "reset", "state_preparation", "store",
+    "unitary",
+))
+# fmt: on
+"""What is said by name and parameters alone, besides the standard gates. Some definitions are costly."""
 
 
 def operations(circuit: QuantumCircuit, times: int = 1) -> Iterator[tuple[Operation, int]]:
@@ -28,14 +45,55 @@ def operations(circuit: QuantumCircuit, times: int = 1) -> Iterator[tuple[Operat
             yield operation, times
 
 
+def says_all(operation: Instruction) -> bool:
+    """Whether name and parameters tell what the operation does, so that its definition need not be looked at."""
+    return (
+        isinstance(operation, ControlFlowOp)
+        or operation.name in _SAID_BY_PARAMETERS
+        or getattr(operation, "_standard_gate", None) is not None
+    )
+
+
 def no_number(circuit: QuantumCircuit) -> tuple[str, float] | None:
-    """A gate's name and the parameter of it that is infinite or not a number, or None if there is none."""
-    for operation, _ in operations(circuit):
-        for value in getattr(operation, "params", ()):
-            if isinstance(value, ParameterExpression) and not value.parameters and value.is_real():
-                value = float(value)
-            if isinstance(value, float) and not math.isfinite(value):
-                return operation.name, value
+    """A gate's name and the parameter of it that is infinite or not a number, or None if there is none.
+
+    Composites are looked into, and arrays too: Aer makes counts of what is no number all the same.
+    """
+    phase = _not_finite(circuit.global_phase)
+    if phase is not None:
+        return "global_phase", phase
+    found = (_no_number_in(instruction.operation) for instruction in circuit.data)
+    return next((odd for odd in found if odd is not None), None)
+
+
+def _no_number_in(operation: Operation) -> tuple[str, float] | None:
+    while isinstance(operation, AnnotatedOperation):
+        operation = operation.base_op
+    for value in getattr(operation, "params", ()):
+        odd = _not_finite(value)
+        if odd is not None:
+            return operation.name, odd
+    if isinstance(operation, ControlFlowOp):
+        found = (no_number(block) for block in operation.blocks)
+        return next((odd for odd in found if odd is not None), None)
+    if says_all(operation):
+        return None
+    definition = getattr(operation, "definition", None)
+    return None if definition is None else no_number(definition)
+
+
+def _not_finite(value: object) -> float | None:
+    """`value` or a part of it, if that is infinite or not a number."""
+    if isinstance(value, ParameterExpression):
+        if value.parameters or not value.is_real():
+            return None
+        value = float(value)
+    if isinstance(value, float | np.floating):
+        return None if math.isfinite(value) else float(value)
+    if isinstance(value, np.ndarray) and value.dtype.kind in "fc":
+        odd = value[~np.isfinite(value)]
+        if odd.size:
+            return next(float(part) for part in (odd[0].real, odd[0].imag) if not math.isfinite(part))
     return None
 
 

@@ -174,7 +174,7 @@ class Simulation:
             result = self._run(one.facts.name, circuit, {**options, "enable_truncation": False})
         if not result.success:
             raise _refusal(one.facts.name, result)
-        counts = {key: int(count) for key, count in result.get_counts().items()}
+        counts = _counts(result, circuit)
         seconds = time.perf_counter() - started
         return Ran(
             facts=one.facts,
@@ -206,6 +206,20 @@ class Simulation:
 
     def _reached(self, stage: Stage, done: int) -> None:
         self._send(encode(Reached(stage, done, self._total)))
+
+
+def _counts(result: Any, circuit: QuantumCircuit) -> dict[str, int]:
+    """Counts under Qiskit's own keys, or under plain digits where those would be wrong.
+
+    Qiskit cuts a key at the lengths of the registers. Where they are not all classical bits in their order, it cuts in
+    the wrong places, and outcomes that differ in what is cut off lose their counts to one another.
+    """
+    if [bit for register in circuit.cregs for bit in register] == circuit.clbits:
+        counts = result.get_counts()
+    else:
+        width = circuit.num_clbits
+        counts = {f"{int(key, 16):0{width}b}": count for key, count in result.data()["counts"].items()}
+    return {key: int(count) for key, count in counts.items()}
 
 
 def _refusal(name: str, result: Any) -> Failed:

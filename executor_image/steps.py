@@ -95,5 +95,8 @@ def decode_step(content: bytes) -> Step:
 
 def decode_answer(content: bytes) -> Answer:
     """Read what a child answers. Raises msgspec.MsgspecError for anything else."""
-    answer: Answer = msgspec.msgpack.decode(content, type=Answer)
+    try:
+        answer: Answer = msgspec.msgpack.decode(content, type=Answer)
+    except RecursionError as error:
+        raise msgspec.DecodeError(str(error)) from None
     return answer

@@ -24,10 +24,11 @@ from gateway.identity import (
     Wait,
     admit,
     assignment,
+    is_recorded,
 )
 from gateway.orders import NoOrder, OrderSettings, write_order
 from gateway.output import TooLarge
-from gateway.results import Refused, store
+from gateway.results import Refused, live_assignment, refused, store
 from gateway.waiting import Changes
 from informers.informer import Informer
 from kube import ApiError, Client, Pod
@@ -39,8 +40,14 @@ log = structlog.get_logger("gateway")
 BODY_LIMIT = 32 << 20
 """Bytes of a hand-in that are read at all; far above what a ConfigMap takes, so that TooLarge can say how far."""
 
-HAND_INS_AT_ONCE = 8
-"""Hand-ins that are read and stored at the same time by one replica: bounds its memory to 8 bodies."""
+PROGRESS_LIMIT = 64 << 10
+"""Bytes of a progress report that are read. It is read without a place among the hand-ins."""
+
+BODY_SECONDS = 60.0
+"""How long a body may take to arrive: a node that dies while it sends must not keep a place for hours."""
+
+HAND_INS_AT_ONCE = 4
+"""Hand-ins that are read and stored at the same time by one replica: bounds its memory to 4 bodies."""
 
 M = TypeVar("M", bound=msgspec.Struct)
 
@@ -62,7 +69,7 @@ class Doorkeeper:
 
     def app(self) -> web.Application:
         """The aiohttp application with its three calls."""
-        application = web.Application(client_max_size=BODY_LIMIT)
+        application = web.Application()
         application.router.add_get("/v1/work", self.work)
         application.router.add_post("/v1/progress", self.progress)
         application.router.add_post("/v1/result", self.result)
@@ -88,8 +95,11 @@ class Doorkeeper:
     async def progress(self, request: web.Request) -> web.StreamResponse:
         """Tell the caller whether its attempt still counts."""
         caller = await self._caller(request)
-        message = await _body(request, Progress)
-        _, claim, job = self._known(caller)
+        message = await _body(request, Progress, PROGRESS_LIMIT)
+        try:
+            claim, job = await self._assigned(caller)
+        except ApiError as error:
+            return _unavailable(error)
         if claim is None or (message.job_uid, message.attempt) != (claim.job_uid, claim.attempt):
             return _refuse("AttemptOver", "this pod was not given that attempt")
         admission = admit(job, claim, caller.pod_uid)
@@ -101,17 +111,24 @@ class Doorkeeper:
     async def result(self, request: web.Request) -> web.StreamResponse:
         """Store a finished attempt's result, and answer 200 only after it is stored."""
         caller = await self._caller(request)
-        _, claim, _ = self._known(caller)
+        try:
+            claim, job = await self._assigned(caller)
+        except ApiError as error:
+            return _unavailable(error)
         if claim is None:
             return _refuse("AttemptOver", "this pod was given no attempt")
+        # A claim can be forged, and a body takes memory and a place: only a recorded executor's is read.
+        if not is_recorded(job, claim, caller.pod_uid):
+            refusal = refused(admit(job, claim, caller.pod_uid))
+            return _refuse(refusal.reason, str(refusal))
         async with self.hand_ins:
-            hand_in = await _body(request, HandIn)
+            hand_in = await _body(request, HandIn, BODY_LIMIT)
             try:
                 location = await store(
                     self.client, self.seal, caller.namespace, claim, caller.pod_uid, hand_in
                 )
-            except Refused as refusal:
-                return _refuse(refusal.reason, str(refusal))
+            except Refused as error:
+                return _refuse(error.reason, str(error))
             except TooLarge as too_large:
                 return _refuse(ExecutorReason.RESULT_TOO_LARGE, str(too_large), status=413)
             except ApiError as error:
@@ -159,6 +176,14 @@ class Doorkeeper:
         except ApiError as error:
             raise web.HTTPServiceUnavailable(text=f"tokens cannot be checked now: {error.reason}") from error
 
+    async def _assigned(self, caller: Caller) -> tuple[Assignment | None, QiskitJob | None]:
+        """What the caller is for, and its job. Caches may lag, and a refusal ends an executor and its result with it:
+        what they do not confirm, the API server is asked."""
+        _, claim, job = self._known(caller)
+        if claim is not None and is_recorded(job, claim, caller.pod_uid):
+            return claim, job
+        return await live_assignment(self.client, caller)
+
     def _known(self, caller: Caller) -> tuple[Pod | None, Assignment | None, QiskitJob | None]:
         """What this replica's caches hold of the caller; a pod of the same name with another UID is not it."""
         pod = self.pods.get(caller.namespace, caller.pod_name)
@@ -184,10 +209,19 @@ async def _within(changed: asyncio.Event, closing: asyncio.Event, deadline: floa
     return changed.is_set() and not closing.is_set()
 
 
-async def _body(request: web.Request, kind: type[M]) -> M:
+async def _body(request: web.Request, kind: type[M], limit: int) -> M:
+    content = bytearray()
     try:
-        return msgspec.json.decode(await request.read(), type=kind)
-    except msgspec.DecodeError as error:
+        async with asyncio.timeout(BODY_SECONDS):
+            async for chunk in request.content.iter_any():
+                content += chunk
+                if len(content) > limit:
+                    raise web.HTTPRequestEntityTooLarge(limit, len(content))
+    except TimeoutError:
+        raise web.HTTPRequestTimeout(text=f"the body did not arrive within {BODY_SECONDS:g} s") from None
+    try:
+        return msgspec.json.decode(content, type=kind)
+    except (msgspec.DecodeError, RecursionError) as error:
         raise web.HTTPBadRequest(text=f"not a {kind.__name__}: {error}") from None
 
 

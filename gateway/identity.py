@@ -23,6 +23,8 @@ REVIEW_LIFETIME = 60.0
 
 REVIEWS_KEPT = 4096
 
+_LONGEST_NUMBER = 9
+
 _SERVICE_ACCOUNT_PREFIX = "system:serviceaccount:"
 
 
@@ -91,15 +93,20 @@ def assignment(pod: Pod) -> Assignment | None:
     if claim is not None:
         name, _, rest = claim.partition("/")
         uid, _, attempt = rest.partition("/")
-        return Assignment(name, uid, int(attempt)) if attempt.isdecimal() else None
+        return Assignment(name, uid, int(attempt)) if _is_number(attempt) else None
     uid = pod.metadata.labels.get(LABEL_JOB_UID, "")
     attempt = pod.metadata.labels.get(LABEL_ATTEMPT, "")
-    if not uid or not attempt.isdecimal():
+    if not uid or not _is_number(attempt):
         return None
     for owner in pod.metadata.owner_references:
         if owner.uid == uid and owner.kind == "QiskitJob":
             return Assignment(owner.name, uid, int(attempt))
     return None
+
+
+def _is_number(text: str) -> bool:
+    """Whether the text is an attempt's number. Anybody may write annotations, also with thousands of digits."""
+    return text.isascii() and text.isdecimal() and len(text) <= _LONGEST_NUMBER
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +128,11 @@ class Over:
 
 
 Admission = Go | Wait | Over
+
+
+def is_recorded(job: QiskitJob | None, claim: Assignment, pod_uid: str) -> bool:
+    """Whether the operator has named the pod as executor of the job that it claims, be the job over or not."""
+    return job is not None and job.metadata.uid == claim.job_uid and job.status.job_id == pod_uid
 
 
 def admit(job: QiskitJob | None, claim: Assignment, pod_uid: str) -> Admission:

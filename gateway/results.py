@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from typing import Any
-
-import msgspec
 
 from api.naming import output_name, receipt_name, volume_folder
 from api.seal import Seal
 from api.views import QiskitJob
-from gateway.identity import Assignment, Go, admit
+from gateway.identity import Admission, Assignment, Caller, Go, admit, assignment
 from gateway.output import Owner, belongs_to, is_same, result_config_map
-from kube import CONFIG_MAPS, QISKIT_JOBS, AlreadyExists, Client, NotFound
+from kube import CONFIG_MAPS, PODS, QISKIT_JOBS, AlreadyExists, Client, NotFound, Pod
 from messages.work import HandIn
 
 
@@ -57,10 +56,10 @@ async def store(
         for name, location in places:
             if is_same(await _existing(client, namespace, name), owner, seal, hand_in.digest):
                 return location
-        reason, message = getattr(admission, "reason", "NotRecorded"), getattr(admission, "message", "")
-        raise Refused(reason, message or "this pod is not recorded as the job's executor")
+        raise refused(admission)
     for name, location in places:
-        body = result_config_map(owner, hand_in, seal, name=name, location=location)
+        # Compressing takes a second at worst, and lets go of the interpreter's lock; the loop has a lease to keep.
+        body = await asyncio.to_thread(result_config_map, owner, hand_in, seal, name=name, location=location)
         try:
             await client.create(CONFIG_MAPS, body, namespace)
         except AlreadyExists:
@@ -73,6 +72,22 @@ async def store(
         return location
     taken = " and ".join(name for name, _ in places)
     raise Refused("OutputConflict", f"ConfigMap {taken} exist and are not this job's; delete or rename them")
+
+
+async def live_assignment(client: Client, caller: Caller) -> tuple[Assignment | None, QiskitJob | None]:
+    """What the API server says now that a pod is for, and that job. Raises kube.ApiError if it cannot be asked."""
+    try:
+        pod = await client.get(PODS, caller.pod_name, caller.namespace, type=Pod)
+    except NotFound:
+        return None, None
+    claim = assignment(pod) if pod.metadata.uid == caller.pod_uid else None
+    return claim, await _live_job(client, caller.namespace, claim.job_name) if claim else None
+
+
+def refused(admission: Admission) -> Refused:
+    """Why a pod that is not the job's current executor hands in nothing."""
+    reason, message = getattr(admission, "reason", "NotRecorded"), getattr(admission, "message", "")
+    return Refused(reason, message or "this pod is not recorded as the job's executor")
 
 
 def _places(job: QiskitJob) -> list[tuple[str, str]]:
@@ -103,12 +118,3 @@ async def _existing(client: Client, namespace: str, name: str) -> dict[str, Any]
 
 def _digest(document: bytes) -> str:
     return f"sha256:{hashlib.sha256(document).hexdigest()}"
-
-
-def decode_hand_in(body: bytes) -> HandIn:
-    """Decode a request's body.
-
-    Raises:
-        msgspec.DecodeError: if it is not a HandIn.
-    """
-    return msgspec.json.decode(body, type=HandIn)

@@ -8,6 +8,7 @@ import sys
 import tempfile
 import traceback
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn
 
@@ -84,7 +85,10 @@ def _run(entry: Entry, payload: bytes) -> int:
         traceback.print_exc()
         code = 1
     for stream in (sys.stdout, sys.stderr):
-        stream.flush()
+        with suppress(
+            AttributeError, ValueError, OSError
+        ):  # the code may have closed it or put None in its place
+            stream.flush()
     return code & 0xFF
 
 

@@ -9,8 +9,8 @@ from messages.failure import ExecutorReason
 from messages.validation import Finding, ValidateRequest, ValidateResponse, Verdict
 from validation_image.estimate import execution_seconds
 from validation_image.scratch import WITHOUT_FOLDER, misses_scratch
+from validation_image.tasks import MOST_WARNINGS
 
-_MOST_WARNINGS = 10
 _LARGEST_NUMBER = (1 << 62) - 1
 """A state vector of 60 qubits and more; the messages carry 64 bits."""
 
@@ -81,4 +81,4 @@ def _of_the_user(heard: list[warnings.WarningMessage]) -> tuple[Finding, ...]:
         for one in heard
         if one.filename == "circuit.py" and issubclass(one.category, (DeprecationWarning, FutureWarning))
     ]
-    return tuple(found[:_MOST_WARNINGS])
+    return tuple(found[:MOST_WARNINGS])

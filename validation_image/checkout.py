@@ -79,8 +79,8 @@ def _choose(reference: GitReference, references: dict[bytes, bytes]) -> bytes:
         names = [reference.revision, f"refs/tags/{reference.revision}", f"refs/heads/{reference.revision}"]
         what = f"revision {reference.revision} (a full commit ID, a tag or a branch)"
     elif reference.branch is not None:
-        names = [f"refs/heads/{reference.branch}"]
-        what = f"branch {reference.branch}"
+        names = [f"refs/heads/{reference.branch}", f"refs/tags/{reference.branch}"]
+        what = f"branch or tag {reference.branch}"
     else:
         names = ["HEAD"]
         what = "default branch"

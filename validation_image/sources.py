@@ -106,7 +106,7 @@ class Sources:
                 assert_never(outcome.end)
         try:
             found = msgspec.msgpack.decode(outcome.messages[-1], type=File | NoFile)
-        except (IndexError, msgspec.MsgspecError):
+        except (IndexError, msgspec.MsgspecError, RecursionError):
             raise unavailable(f"{where}: what its server sends makes no sense") from None
         if isinstance(found, NoFile):
             raise Fault(found.reason, found.message, retryable=found.retryable)
@@ -130,7 +130,7 @@ class _GitService:
             return encode(await self._request(msgspec.msgpack.decode(question, type=HttpQuestion)))
         except Fault as fault:
             self.fault = self.fault or fault
-        except msgspec.MsgspecError:
+        except (msgspec.MsgspecError, RecursionError):
             self.fault = self.fault or unavailable("the child that unpacks has asked nonsense")
         return b""
 

@@ -30,6 +30,9 @@ class Probe(msgspec.Struct, frozen=True, tag=True):
 
 Task = Build | Checkout | Probe
 
+MOST_WARNINGS = 10
+"""Warnings that a child sends of one source."""
+
 REFERENCES = "info/refs?service=git-upload-pack"
 UPLOAD_PACK = "git-upload-pack"
 """Where a Git service has its two doors, from `service_url`."""

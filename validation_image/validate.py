@@ -23,15 +23,22 @@ from sandbox import (
     TimedOut,
     Zygote,
 )
+from validation_image.child import FAILED
+from validation_image.scratch import WITHOUT_FOLDER
 from validation_image.settings import Settings
-from validation_image.tasks import Build, encode
+from validation_image.tasks import MOST_WARNINGS, Build, encode
 
 TIMED_OUT = "ValidationTimedOut"
 OUT_OF_MEMORY = "ValidationOutOfMemory"
 OUTPUT_TOO_LARGE = "ValidationOutputTooLarge"
 CRASHED = "ValidationCrashed"
 
-_RESPONSE_BYTES = 256 << 10
+_REASONS = (FAILED, WITHOUT_FOLDER)
+"""Why a child gives no verdict."""
+
+_RESPONSE_BYTES = 64 << 10
+_LARGEST_NUMBER = (1 << 63) - 1
+"""What a status holds."""
 
 
 async def validate(
@@ -90,9 +97,29 @@ def _said(outcome: Outcome) -> ValidateResponse | None:
     """The response of the child, if it is one."""
     try:
         response = msgspec.msgpack.decode(outcome.messages[-1], type=ValidateResponse)
-    except (IndexError, msgspec.MsgspecError):
+    except (IndexError, msgspec.MsgspecError, RecursionError):
         return None
-    return response if response.valid == (response.verdict is Verdict.VALID) else None
+    return response if _is_ours(response) else None
+
+
+def _is_ours(response: ValidateResponse) -> bool:
+    """Whether `build_circuits` can have answered so. Code can send what it likes; a status cannot hold all of it."""
+    numbers = (
+        response.circuits,
+        response.qubits,
+        response.clbits,
+        response.depth,
+        response.gates,
+        response.memory_bytes,
+        *response.gate_types.values(),
+    )
+    return (
+        response.valid == (response.verdict is Verdict.VALID)
+        and len(response.errors) == (response.verdict is Verdict.INVALID)
+        and (response.reason in _REASONS) == (response.verdict is Verdict.UNKNOWN)
+        and len(response.warnings) <= MOST_WARNINGS
+        and all(number is None or 0 <= number <= _LARGEST_NUMBER for number in numbers)
+    )
 
 
 def _left(code: int) -> ValidateResponse:

@@ -125,7 +125,7 @@ def _report(terminated: Terminated | None) -> Ending | None:
         return None
     try:
         failure = msgspec.json.decode(terminated.message, type=Failure)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         return None
     if failure.reason not in REASONS:
         return None

@@ -93,13 +93,13 @@ class ValidationService:
             ) as response:
                 if response.status == 429:
                     return _retry_after(response.headers.get("Retry-After"))
-                text = await response.content.read(ANSWER_LIMIT)
+                text = await _read(response)
                 if response.status in (400, 413, 422):
                     raise ValidationRefused(f"HTTP {response.status}: {text[:300].decode(errors='replace')}")
                 if response.status != 200:
                     raise ValidationUnavailable(f"the validation service answered HTTP {response.status}")
                 return msgspec.json.decode(text, type=answer)
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, RecursionError) as error:
             raise ValidationUnavailable(f"the validation service's answer cannot be read: {error}") from error
         except TimeoutError as error:
             raise ValidationUnavailable(
@@ -107,6 +107,18 @@ class ValidationService:
             ) from error
         except aiohttp.ClientError as error:
             raise ValidationUnavailable(f"the validation service cannot be reached: {error}") from error
+
+
+async def _read(response: aiohttp.ClientResponse) -> bytes:
+    """The whole body; aiohttp's own `read` of so many bytes gives what has come, not what will come."""
+    content = bytearray()
+    async for chunk in response.content.iter_any():
+        content += chunk
+        if len(content) > ANSWER_LIMIT:
+            raise ValidationUnavailable(
+                f"the validation service's answer is longer than {ANSWER_LIMIT} bytes"
+            )
+    return bytes(content)
 
 
 def _retry_after(text: str | None) -> float:

@@ -33,6 +33,19 @@ def test_without_an_entry_point_the_usual_names_come_first_then_the_last_bound(
     assert widths(python(program)) == [width]
 
 
+def test_a_text_too_deep_for_ast_goes_by_the_order_of_first_bindings(
+    python: Python, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """How deep that is depends on Python's release, and lies just below what the compiler takes."""
+
+    def parse(_: object) -> object:
+        raise RecursionError
+
+    program = bind("zz", 3) + bind("aa", 4)
+    monkeypatch.setattr("circuits.entrypoint.ast.parse", parse)
+    assert widths(python(program)) == [4]
+
+
 def test_an_entry_point_names_a_variable(python: Python) -> None:
     assert widths(python(bind("qc", 1) + bind("other", 2), "other")) == [2]
 

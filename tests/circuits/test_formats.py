@@ -26,6 +26,9 @@ from messages.circuit import Format
         (b'// no version\ninclude "qelib1.inc";', Format.QASM2),
         (b'text = "OPENQASM 2.0;"', Format.PYTHON),
         (b"# OPENQASM 2.0;\nqc = 1", Format.PYTHON),
+        (b"QISKIT_SHOTS = 100", Format.PYTHON),
+        (b"QISKIT = 1", Format.PYTHON),
+        (b"QISKIT\x0d", Format.QPY),
     ],
 )
 def test_the_beginning_decides(content: bytes, language: Format) -> None:

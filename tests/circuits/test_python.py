@@ -139,6 +139,32 @@ def test_an_angle_that_is_no_number_is_named(refused: Refused, angle: str) -> No
     assert error.message == f"circuit qc has a gate rx with the parameter {angle}, expected a finite number"
 
 
+NO_NUMBERS = {
+    "rx": "part.rx(np.float32('nan'), 0)",
+    "unitary": "part.append(UnitaryGate(np.full((2, 2), np.inf), check_input=False), [0])",
+    "global_phase": "part.global_phase = float('nan')",
+}
+
+
+@pytest.mark.parametrize("way", ["part.to_gate()", "part.to_gate().control(annotated=True)"])
+@pytest.mark.parametrize("gate", NO_NUMBERS)
+def test_what_is_no_number_is_found_inside_a_composite(refused: Refused, gate: str, way: str) -> None:
+    """Aer would make counts of it."""
+    error = refused(
+        "import numpy as np\nfrom qiskit.circuit.library import UnitaryGate\npart = QuantumCircuit(1)\n"
+        f"{NO_NUMBERS[gate]}\nwhole = {way}\n"
+        "qc = QuantumCircuit(whole.num_qubits)\nqc.append(whole, qc.qubits)\nqc.measure_all()"
+    )
+    assert error.reason is Reason.CIRCUIT_INVALID
+    assert error.message.startswith(f"circuit qc has a gate {gate} with the parameter ")
+
+
+def test_a_sum_that_is_too_long_for_the_compiler_is_a_fault_of_the_text(refused: Refused) -> None:
+    error = refused("x = " + "1 + " * 100_000 + "1")
+    assert error.reason is Reason.CIRCUIT_SYNTAX_ERROR
+    assert "nested too deeply" in error.message
+
+
 @pytest.mark.parametrize(
     ("call", "said"), [("sys.exit(3)", "3"), ("sys.exit()", ""), ("sys.exit('no')", "'no'")]
 )

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 import pytest_asyncio
-from qiskit import QuantumCircuit
+from qiskit import ClassicalRegister, QuantumCircuit
+from qiskit.circuit import Clbit, Qubit
 from qiskit.circuit.random import random_circuit, random_clifford_circuit
 from qiskit.quantum_info import Statevector
 from scipy.stats import chisquare
@@ -96,6 +97,31 @@ async def test_clifford_circuits_stay_with_the_stabilizer(place: Workplace, leve
     assert ran.method == "stabilizer"
     assert ran.optimization_level <= level
     assert agree(ran.counts, exact(circuit))
+
+
+PLACE_OF_REGISTERS = {
+    "all bits in their order": ([[0], [1, 2]], {"01 0", "10 1"}),
+    "one bit of none": ([[0, 1]], {"010", "101"}),
+    "no registers": ([], {"010", "101"}),
+    "another order": ([[1, 2], [0]], {"010", "101"}),
+    "a shared bit": ([[0, 1], [1, 2]], {"010", "101"}),
+}
+
+
+@pytest.mark.parametrize("case", PLACE_OF_REGISTERS)
+async def test_no_bit_is_cut_off_whatever_the_registers(place: Workplace, case: str) -> None:
+    registers, keys = PLACE_OF_REGISTERS[case]
+    bits = [Clbit() for _ in range(3)]
+    circuit = QuantumCircuit([Qubit(), Qubit()], bits)
+    for index, members in enumerate(registers):
+        circuit.add_register(ClassicalRegister(name=f"r{index}", bits=[bits[m] for m in members]))
+    circuit.h(0)
+    circuit.cx(0, 1)
+    circuit.x(1)
+    circuit.measure([0, 1, 0], bits)
+    counts = (await run(place, circuit)).counts
+    assert counts.keys() == keys
+    assert sum(counts.values()) == SHOTS
 
 
 @pytest.mark.parametrize("method", ["statevector", "density_matrix", "matrix_product_state"])

@@ -202,6 +202,10 @@ REFUSED = "forge({{'type': 'refused', 'failure': {{'reason': '{}', 'message': 'x
         ("os.write(3, b'rubbish' * 1000); os._exit(0)", Reason.CIRCUIT_INVALID),
         ("forge('rubbish'); os._exit(0)", Reason.USER_CODE_ERROR),
         (
+            "deep = b'\\x82\\xa4type\\xa7refused\\xa1x' + b'\\x91' * 100_000\nforge_bytes(deep); os._exit(0)",
+            Reason.USER_CODE_ERROR,
+        ),
+        (
             "forge({'type': 'done', 'versions': {}, 'device': None, 'qpy': None}); os._exit(0)",
             Reason.USER_CODE_ERROR,
         ),
@@ -212,6 +216,7 @@ REFUSED = "forge({{'type': 'refused', 'failure': {{'reason': '{}', 'message': 'x
     ids=[
         "no frame",
         "no answer",
+        "an answer that is nested without end",
         "an end without counts",
         "a reason to try again",
         "no reason",
@@ -222,8 +227,10 @@ async def test_forged_answers_gain_nothing(place: Workplace, forgery: str, reaso
     code = """
     import msgspec, os
     from sandbox.frames import MESSAGE, write_frame
+    def forge_bytes(answer):
+        write_frame(3, MESSAGE + answer)
     def forge(answer):
-        write_frame(3, MESSAGE + msgspec.msgpack.encode(answer))
+        forge_bytes(msgspec.msgpack.encode(answer))
     """
     assert (await place.failure(an_order(textwrap.dedent(code) + forgery))).reason == reason
 
@@ -267,6 +274,14 @@ async def test_long_code_is_no_matter(place: Workplace, size: int) -> None:
     lines = "\n".join(f"x{n} = {n}  # {'.' * 80}" for n in range(size // 95))
     run = await place.run(an_order(lines + BELL))
     assert set(run.circuits[0].counts) == {"00", "11"}
+
+
+@pytest.mark.parametrize(
+    "end", ["sys.stdout.close()", "sys.stdout = None", "os.close(1); sys.stdout.write('x')"]
+)
+async def test_code_that_closes_its_output_has_its_circuit_run(place: Workplace, end: str) -> None:
+    run = await place.run(an_order(f"{BELL}\nimport os, sys\n{end}\n"))
+    assert sum(run.circuits[0].counts.values()) == run.order.execution.shots
 
 
 async def test_what_one_job_leaves_behind_is_not_a_trap_for_imports(place: Workplace) -> None:

@@ -81,8 +81,18 @@ def test_a_warm_pod_is_for_the_job_that_claimed_it() -> None:
         a_pod(labels=LABELS | {"quantum.io/attempt": "two"}, annotations={}, owners=OWNED),
         a_pod(labels={}, annotations={"quantum.io/claim": "bell"}, owners=[]),
         a_pod(labels={}, annotations={"quantum.io/claim": "bell/job-1/-2"}, owners=[]),
+        a_pod(labels={}, annotations={"quantum.io/claim": "bell/job-1/" + "2" * 5000}, owners=[]),
+        a_pod(labels={}, annotations={"quantum.io/claim": "bell/job-1/\N{FULLWIDTH DIGIT TWO}"}, owners=[]),
     ],
-    ids=["unclaimed", "labels without an owner", "no number", "half a claim", "a negative attempt"],
+    ids=[
+        "unclaimed",
+        "labels without an owner",
+        "no number",
+        "half a claim",
+        "a negative attempt",
+        "more digits than Python reads",
+        "another script's digit",
+    ],
 )
 def test_other_pods_are_for_nothing(pod: Pod) -> None:
     assert assignment(pod) is None

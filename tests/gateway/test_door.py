@@ -8,7 +8,7 @@ import io
 import ssl
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +19,7 @@ import pytest
 from api.names import LABEL_ATTEMPT, LABEL_JOB_UID, LABEL_MANAGED_BY, MANAGED_BY
 from api.views import QiskitBackend, QiskitJob
 from gateway import Gateway, GatewaySettings
+from gateway.handlers import HAND_INS_AT_ONCE
 from gateway.orders import OrderSettings
 from informers.informer import Informer
 from kube import (
@@ -124,6 +125,23 @@ class World:
             ) as response,
         ):
             return Answer(response.status, await response.read())
+
+    @asynccontextmanager
+    async def unfinished(
+        self, token: str
+    ) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+        """A connection on which a hand-in has begun whose body does not come."""
+        context = ssl.create_default_context(cadata=self.gateway.bundle_pem)
+        reader, writer = await asyncio.open_connection(
+            "127.0.0.1", self.gateway.port, ssl=context, server_hostname="qiskit-operator-gateway"
+        )
+        head = "POST /v1/result HTTP/1.1\r\nHost: gateway\r\nContent-Length: 1000000\r\n"
+        writer.write(f"{head}Authorization: Bearer {token}\r\n\r\n{{".encode())
+        await writer.drain()
+        try:
+            yield reader, writer
+        finally:
+            writer.transport.abort()
 
     async def running(self, name: str, **spec: Any) -> tuple[dict[str, Any], dict[str, Any], str]:
         """A job whose executor is recorded, its pod, and the pod's token."""
@@ -236,6 +254,33 @@ async def test_a_pod_that_the_operator_did_not_record_gets_nothing(world: World)
     assert (await world.call("POST", "/v1/result", token, world.hand_in(job))).status == 409
 
 
+async def test_what_a_pod_that_nobody_recorded_sends_is_not_read(world: World) -> None:
+    """It would take memory and a place among the hand-ins for as long as its sender likes."""
+    job, _, _ = await world.running("besieged")
+    token = await world.token(await world.pod(job, suffix="-forged"))
+    async with asyncio.timeout(60), world.unfinished(token) as (reader, _):
+        assert (await reader.readline()).startswith(b"HTTP/1.1 409 ")
+
+
+async def test_a_body_that_does_not_arrive_keeps_no_place(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.handlers.BODY_SECONDS", 2.0)
+    _, _, stuck = await world.running("stuck")
+    job, _, token = await world.running("waiting-behind")
+    async with AsyncExitStack() as unfinished, asyncio.timeout(120):
+        for _ in range(HAND_INS_AT_ONCE):
+            await unfinished.enter_async_context(world.unfinished(stuck))
+        while (await world.call("POST", "/v1/result", token, world.hand_in(job))).status != 200:
+            pass
+
+
+async def test_a_progress_report_is_not_read_without_end(world: World) -> None:
+    _, _, token = await world.running("talkative")
+    report = Progress(job_uid="x" * (1 << 20), attempt=1, stage=Stage.RUNNING)
+    assert (await world.call("POST", "/v1/progress", token, report)).status == 413
+
+
 async def test_only_tokens_of_pods_for_this_audience_are_taken(world: World) -> None:
     _, pod, _ = await world.running("tokens")
     for token in ("", "nonsense", await world.token(pod, audience="https://kubernetes.default.svc")):
@@ -294,6 +339,19 @@ async def test_two_replicas_share_one_authority_and_answer_alike(world: World) -
         assert (await second.call("POST", "/v1/result", token, world.hand_in(job))).status == 200
         assert (await world.call("POST", "/v1/result", token, world.hand_in(job))).status == 200
         await other.stop()
+
+
+async def test_a_replica_whose_caches_lag_sends_no_executor_away(world: World) -> None:
+    async with following(world.client, world.namespace) as caches:
+        pass  # they follow no more
+    job, _, token = await world.running("unseen")
+    behind = Gateway(world.client, *caches, world.gateway.settings, time.monotonic)
+    await behind.start()
+    late = World(world.client, world.namespace, behind)
+    progress = Progress(job_uid=job["metadata"]["uid"], attempt=1, stage=Stage.RUNNING)
+    assert (await late.call("POST", "/v1/progress", token, progress)).status == 204
+    assert (await late.call("POST", "/v1/result", token, world.hand_in(job))).status == 200
+    await behind.stop()
 
 
 async def test_a_gateway_that_stops_lets_waiting_executors_go(world: World) -> None:

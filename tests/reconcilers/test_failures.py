@@ -81,6 +81,11 @@ def test_a_report_names_the_line_once_and_steers_no_terminal() -> None:
         pytest.param(
             a_pod().ended(1, message="not JSON"), "ExecutorCrashed", id="a report that cannot be read"
         ),
+        pytest.param(
+            a_pod().ended(1, message='{"reason":"NoCircuit","message":"x","more":' + "[" * 4000),
+            "ExecutorCrashed",
+            id="a report that is nested without end",
+        ),
         pytest.param(a_report("InventedReason", code=1), "ExecutorCrashed", id="a reason that is not known"),
     ],
 )

@@ -31,6 +31,24 @@ async def test_a_source_is_fetched(service: ValidationService, validation: Valid
     assert (fetched.content, fetched.revision) == (b"\x00QPY", "abc1234")
 
 
+async def test_a_large_source_is_read_to_its_end(
+    service: ValidationService, validation: ValidationStub
+) -> None:
+    """It comes in many pieces; the largest that a ConfigMap holds is meant to come through."""
+    source = bytes(range(256)) * 3900
+    validation.fetched = lambda _: content_fetched(source)
+    assert (await service.fetch(FetchRequest(url="https://circuits.example.org/large"))).content == source
+
+
+async def test_an_answer_without_an_end_is_given_up(
+    service: ValidationService, validation: ValidationStub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("reconcilers.job.validation.ANSWER_LIMIT", 1 << 20)
+    validation.fetched = lambda _: content_fetched(bytes(1 << 20))
+    with pytest.raises(ValidationUnavailable, match="longer than"):
+        await service.fetch(FetchRequest(url="https://circuits.example.org/endless"))
+
+
 async def test_a_busy_service_is_asked_again_when_it_said(validation: ValidationStub) -> None:
     waits: list[float] = []
 

@@ -115,6 +115,12 @@ async def test_a_branch_is_read_at_its_tip(post: Post, git: GitService) -> None:
     assert base64.b64decode((await fetch(post, git, branch="feature"))["content"]) == ON_BRANCH
 
 
+@pytest.mark.parametrize("tag", ["light", "v1"])
+async def test_a_branch_may_be_a_tag(post: Post, git: GitService, tag: str) -> None:
+    said = await fetch(post, git, branch=tag)
+    assert (base64.b64decode(said["content"]), said["revision"]) == (FIRST, git.repository.first)
+
+
 @pytest.mark.parametrize("tag", ["light", "v1", "refs/tags/v1"])
 async def test_a_tag_is_read_at_its_commit(post: Post, git: GitService, tag: str) -> None:
     said = await fetch(post, git, revision=tag)

@@ -159,6 +159,33 @@ async def test_hostile_code_fails_as_the_users_own_error(post: Post, deed: str) 
     assert "PermissionError" in error["message"]
 
 
+FORGED = {
+    "nested without end": "b'\\x82\\xa4type\\xa7refused\\xa1x' + b'\\x91' * 50_000",
+    "a depth that no status holds": "encode(dict(valid, depth=1 << 63))",
+    "a negative width": "encode(dict(valid, qubits=-1))",
+    "a gate's number": "encode(dict(valid, gate_types={'h': 1 << 63}))",
+    "a reason that no condition holds": "encode(dict(unknown, reason='x' * 2000))",
+    "no errors": "encode(dict(unknown, verdict='invalid'))",
+    "a thousand warnings": "encode(dict(valid, warnings=[{'reason': 'x', 'message': 'x'}] * 1000))",
+}
+
+
+@pytest.mark.parametrize("forgery", FORGED)
+async def test_a_forged_answer_is_no_more_than_an_exit(post: Post, forgery: str) -> None:
+    code = f"""
+import os
+from msgspec.msgpack import encode
+from sandbox.frames import MESSAGE, write_frame
+valid = {{"verdict": "valid", "valid": True, "circuits": 1}}
+unknown = {{"verdict": "unknown", "valid": False}}
+write_frame(3, MESSAGE + {FORGED[forgery]})
+os._exit(0)
+"""
+    said = await post("/validate", code=code)
+    assert said["verdict"] == "invalid"
+    assert [error["reason"] for error in said["errors"]] == ["UserCodeExited"]
+
+
 SCRATCH = {
     "a file": "open('notes', 'w').write('x')",
     "a file by its whole path": "import os\nopen(os.path.join(os.getcwd(), 'notes'), 'w')",
@@ -189,6 +216,7 @@ async def test_code_leaves_nothing_behind_for_the_next(post: Post) -> None:
 
 
 MALFORMED = {
+    "nested without end": b'{"code": "x", "more": ' + b"[" * 100_000,
     "no JSON": b"qc = QuantumCircuit(2)",
     "neither code nor source": b"{}",
     "both": b'{"code": "x", "source": "eA=="}',
