@@ -1,5 +1,6 @@
 # Every target sets up what it needs on a Linux machine that has Python >= 3.11, make and a network to its
-# package registries. Caches live outside the checkout; `.venv` and `.local` are the only folders made in it.
+# package registries. Caches live outside the checkout; in it are made only `.venv`, `.local` and what tools keep for
+# themselves, all of which git ignores and `make clean` removes.
 
 PYTHON ?= python3
 VENV   := .venv
@@ -49,7 +50,7 @@ test: $(STAMP) ## All tests that need no container, on a real etcd and kube-apis
 	@$(PY) -m localcluster binaries
 	@$(PY) -m pytest -m "not chaos" $(TESTARGS)
 
-e2e: $(STAMP) ## The suite on a cluster: $$KUBECONFIG, or else a kind cluster of its own
+e2e: $(STAMP) ## The suite on KUBECONFIG's cluster, or else on a kind cluster of its own
 	@$(PY) -m e2e $(E2EARGS)
 
 chaos: $(STAMP) ## The long kill series
@@ -74,8 +75,9 @@ crds: $(STAMP) ## Write deploy/crds and docs/reference from the models
 
 release: $(STAMP) ## Render this version's install manifest into deploy/releases
 	@mkdir -p deploy/releases
-	@version=$$($(PY) -c 'from messages.version import VERSION; print(VERSION)') && \
-	  kubectl kustomize deploy/overlays/default > deploy/releases/v$$version.yaml && echo deploy/releases/v$$version.yaml
+	@kubectl=$$($(PY) -m localcluster binaries | grep '/kubectl$$') && \
+	  file=deploy/releases/v$$($(PY) -c 'from messages.version import VERSION; print(VERSION)').yaml && \
+	  $$kubectl kustomize deploy/overlays/default > $$file.new && mv $$file.new $$file && echo $$file
 
 LOCK := $(VENV)/bin/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
         --no-emit-find-links --no-header --no-annotate
@@ -87,4 +89,5 @@ lock: $(STAMP) ## Renew the hashed requirements of every image and of the develo
 	@for f in requirements/*.txt; do sed -i '1i # Made by `make lock` from pyproject.toml; do not edit.' $$f; done
 
 clean: down ## Remove what the targets made in this checkout
-	@rm -rf $(VENV) .local .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	@rm -rf $(VENV) .local .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache *.egg-info
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

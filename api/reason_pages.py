@@ -14,7 +14,7 @@ _INTRODUCTION = """\
 ```console
 $ kubectl get qjob -o wide
 NAME   PHASE    BACKEND           SHOTS   QUBITS   DEPTH   DURATION   REASON          AGE
-bell   Failed   local_simulator   1024                     1.4s       UserCodeError   8s
+bell   Failed                     1024                     1.4s       UserCodeError   8s
 ```
 
 The message has the line of your code and the end of its traceback:
@@ -23,7 +23,8 @@ The message has the line of your code and the end of its traceback:
 kubectl get qjob bell -o jsonpath='{.status.message}{"\\n"}'
 ```
 
-The events tell the story, and the pod has the log of the run; it stays until the job is deleted:
+The events tell the story, and the pod has the log of the run; it stays until the job is deleted (a job
+that failed before it had a pod has no log, and of a name above 63 characters the label has the first 63):
 
 ```sh
 kubectl describe qjob bell

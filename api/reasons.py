@@ -178,8 +178,8 @@ REASONS: Mapping[str, ReasonText] = {
     ),
     Reason.UNSCHEDULABLE: ReasonText(
         _W,
-        "No node has room for the executor's pod.",
-        "Wait for room, ask for less in `resources.requests`, or add a node.",
+        "No node has room for the executor's pod, or the PersistentVolumeClaim of `output.location` is not there.",
+        "Wait for room, ask for less in `resources.requests`, or add a node; or create the claim.",
     ),
     Reason.IMAGE_PULL_FAILED: ReasonText(
         _W,

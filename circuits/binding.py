@@ -28,7 +28,8 @@ def bind(
     if unknown:
         raise CircuitError(
             ExecutorReason.CIRCUIT_INVALID,
-            f"no parameter is named {', '.join(unknown[:_LISTED])}; {_known(known | set(taken))}",
+            f"no parameter is named {', '.join(unknown[:_LISTED])}; correct spec.circuit.parameters, "
+            f"{_known(known | set(taken))}",
         )
     for name, value in given.items():
         if not math.isfinite(value):

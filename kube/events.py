@@ -125,8 +125,7 @@ class EventRecorder:
                 pass
             else:
                 return
-        # An event's name is a DNS name: a cut must not leave a dot or dash before the next dot.
-        name = known or f"{write.occurrence.about.name[:230].rstrip('.-')}.{secrets.token_hex(8)}"
+        name = known or _event_name(write.occurrence.about.name, at)
         self._names[write.serial] = name
         if len(self._names) > MEMORY:
             self._names.popitem(last=False)
@@ -157,6 +156,16 @@ class EventRecorder:
                 "uid": about.uid,
             },
         }
+
+
+def _event_name(about: str, at: datetime) -> str:
+    """A name of its own that sorts by time.
+
+    An object's events are listed by name, and kubectl describe, which knows the older API's times only, leaves
+    them in that order. The name is a DNS name: a cut must not leave a dot or dash before the next dot.
+    """
+    microseconds = round(at.timestamp() * 1e6)
+    return f"{about[:230].rstrip('.-')}.{microseconds:014x}{secrets.token_hex(3)}"
 
 
 def _passing(error: ApiError) -> bool:

@@ -51,6 +51,9 @@ def _run(arguments: argparse.Namespace, console: Console) -> int:
                     f"No example {', '.join(sorted(unknown))}; there are {', '.join(EXAMPLE_NAMES)}."
                 )
                 return 2
+            # Here rather than in a thread of the demo's own: Ctrl-C ends a build, or the wait for somebody else's.
+            needed = [each for each in CONTROL_PLANE if each.name == "kubectl" or not arguments.kubeconfig]
+            ensure_binaries(needed, to_stderr)
             if arguments.picture:
                 console = recorder()
             code = asyncio.run(run_demo(console, arguments.kubeconfig, arguments.examples))

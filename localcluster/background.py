@@ -15,7 +15,7 @@ from pathlib import Path
 from rich.console import Console
 
 from localcluster.binaries import ensure_binaries
-from localcluster.home import Home
+from localcluster.home import AlreadyRunning, Home
 from localcluster.kubectl import Kubectl, KubectlFailed
 from localcluster.platform import require_linux
 from localcluster.progress import to_stderr
@@ -28,23 +28,29 @@ _ROOT = Path(__file__).parent.parent
 def up(home: Home, console: Console) -> int:
     """Start a cluster that outlives this command; the exit code. Interrupted, it takes back what it began."""
     require_linux()
-    if home.owner() is not None:
-        console.print(f"It is running already; `{_command('down')}` ends it.")
+    ensure_binaries(report=to_stderr)
+    try:
+        lock = home.take()
+    except AlreadyRunning:
+        how = "running" if home.state() is not None else "being started"
+        console.print(f"It is {how} already; `{_command('down')}` ends it.")
         console.print(f"  export KUBECONFIG={home.kubeconfig}")
         return 0
-    ensure_binaries(report=to_stderr)
-    shutil.rmtree(home.folder, ignore_errors=True)
-    home.folder.mkdir(parents=True)
-    with home.log.open("wb") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "localcluster.daemon", str(home.folder)],
-            cwd=_ROOT,
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            # The terminal that this was typed into may close.
-            start_new_session=True,
-        )
+    with lock:
+        home.clear()
+        with home.log.open("wb") as log:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "localcluster.daemon", str(home.folder), str(lock.fileno())],
+                cwd=_ROOT,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                # The folder is the new process's from its first moment on: `down` finds it however early.
+                pass_fds=(lock.fileno(),),
+                # The terminal that this was typed into may close.
+                start_new_session=True,
+            )
+        home.belongs_to(process.pid, lock)
     try:
         ready = _follow(home, process, console)
     except KeyboardInterrupt:

@@ -1,9 +1,12 @@
-"""The process behind `up`: keeps a cluster running until SIGTERM. `python -m localcluster.daemon FOLDER`."""
+"""The process behind `up`: keeps a cluster running until SIGTERM. `python -m localcluster.daemon FOLDER LOCK`.
+
+LOCK is the descriptor of the folder's locked file, as `up` has handed it down.
+"""
 
 from __future__ import annotations
 
 import asyncio
-import shutil
+import os
 import signal
 import sys
 from datetime import UTC, datetime
@@ -41,11 +44,11 @@ async def keep(home: Home) -> None:
 
 
 def main() -> int:
-    """Own the folder and keep its cluster; the exit code."""
+    """Keep the folder's cluster; the exit code."""
     home = Home(Path(sys.argv[1]))
-    with home.take():
-        shutil.rmtree(home.cluster, ignore_errors=True)
-        home.state_file.unlink(missing_ok=True)
+    with os.fdopen(int(sys.argv[2]), "r+") as lock:
+        # The lock is this process's alone: whoever outlives it must not seem to be the folder's owner.
+        os.set_inheritable(lock.fileno(), False)
         try:
             asyncio.run(keep(home))
         except EXPECTED_FAILURES as error:

@@ -10,6 +10,7 @@ from localcluster.histogram import bars
 
 _COLOURS = {"Completed": "green", "Failed": "red", "Cancelled": "red", "Running": "cyan"}
 _MARKS = {True: ("✓", "green"), False: ("✗", "red"), None: ("", "")}
+_CAPTION = "G: how far the counts are from the exact distribution (G-test); below its limit it is chance."
 
 
 def progress_table(jobs: ExampleJobs) -> Table:
@@ -25,7 +26,7 @@ def progress_table(jobs: ExampleJobs) -> Table:
 
 def result_table(jobs: ExampleJobs) -> Table:
     """What each example gave, and how that agrees with what it must give. Fits 80 columns."""
-    table = Table(show_lines=True)
+    table = Table(show_lines=True, caption=_CAPTION, caption_justify="left")
     table.add_column("example", no_wrap=True)
     table.add_column("counts")
     for job in jobs.jobs.values():

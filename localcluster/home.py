@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -55,7 +56,7 @@ class Home:
 
     @property
     def lock_file(self) -> Path:
-        """Locked by the process in the background as long as it lives; holds its process id."""
+        """Locked from before the process in the background starts until it has ended; holds its process id."""
         return self.folder / "lock"
 
     def state(self) -> State | None:
@@ -89,7 +90,21 @@ class Home:
         except BlockingIOError:
             file.close()
             raise AlreadyRunning(f"{self.folder} belongs to process {self.owner()}") from None
-        file.truncate(0)
-        file.write(str(os.getpid()))
-        file.flush()
+        self.belongs_to(os.getpid(), file)
         return file
+
+    def belongs_to(self, pid: int, lock: IO[str]) -> None:
+        """Say whose the folder is: the process that `lock` was taken for, or that it is handed on to."""
+        lock.truncate(0)
+        lock.write(str(pid))
+        lock.flush()
+
+    def clear(self) -> None:
+        """Remove what an earlier cluster left; the lock, which this process holds, stays."""
+        for path in self.folder.iterdir():
+            if path == self.lock_file:
+                continue
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)

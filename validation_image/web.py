@@ -147,9 +147,10 @@ class Web:
     def _unreached(self, error: aiohttp.ClientError) -> Fault:
         if self._refused:
             addresses = ", ".join(sorted(self._refused))
+            behind = "" if addresses == self._host else f" ({addresses})"
             return forbidden(
-                f"{self._host} is {addresses}, which is not a public address; the operator's administrator can "
-                "allow it by name or CIDR"
+                f"{self._host}{behind} is not a public address; the operator's administrator can allow it by "
+                "name or CIDR"
             )
         return unavailable(f"{self._host}: {error}")
 

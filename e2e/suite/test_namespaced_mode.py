@@ -24,7 +24,7 @@ def named(installed: Kubectl, cluster: Kubectl, tmp_path: Path) -> Iterator[Kube
     cluster("delete", "-k", str(ROOT / "deploy/operator/default"), "--wait", timeout=120)
     execute(cluster, "install", "shell", tmp_path)
     yield cluster.within(NAMESPACE)
-    cluster("delete", "-k", str(ROOT / "deploy/operator/namespaced"), "--wait", timeout=120)
+    execute(cluster, "uninstall", "shell", tmp_path)
     cluster("delete", "namespace", NAMESPACE, "--wait=false")
     install(cluster, "default")
 

@@ -126,7 +126,12 @@ def _refusal_of_spec(world: World) -> Decision | None:
             return Rest(1.0)
         name, namespace = choice.name, job.metadata.namespace
         return fail(
-            world, Ending(Reason.BACKEND_NOT_FOUND, f"namespace {namespace} has no QiskitBackend {name!r}")
+            world,
+            Ending(
+                Reason.BACKEND_NOT_FOUND,
+                f"namespace {namespace} has no QiskitBackend {name!r}; correct backend.name (`kubectl get "
+                "qbackend` lists them), or leave it out",
+            ),
         )
     most = backend.spec.limits.shots
     if most is not None and shots > most:
@@ -168,7 +173,8 @@ def _wait(world: World, status: QiskitJobStatus, type_: JobCondition, cause: End
     since = world.now if since is None else since
     deadline = pending_deadline(world.job, since)
     if world.now >= deadline:
-        return fail(world, cause)
+        pending = world.job.spec.timeouts.pending
+        return fail(world, Ending(cause.reason, f"{cause.message}, and timeouts.pending, {pending}, is over"))
     waited = world.now - since
     look = min(max(waited / 2, FIRST_LOOK), LAST_LOOK, deadline - world.now)
     return unless_recorded(world, status, (Event("Warning", cause.reason, cause.message),), Rest(look))

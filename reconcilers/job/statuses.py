@@ -25,7 +25,7 @@ from kube import PartialObject
 from reconcilers.job.accounts import circuit_metadata, metrics_of, results_of
 from reconcilers.job.failures import Ending
 from reconcilers.job.moments import seconds, stamp
-from reconcilers.job.receipts import location_of, summary_of
+from reconcilers.job.receipts import location_of, result_names, summary_of
 from reconcilers.job.world import Examined, World
 
 
@@ -210,6 +210,8 @@ def completed(world: World, stored: PartialObject) -> QiskitJobStatus:
     job, summary = world.job, summary_of(stored)
     location = location_of(stored)
     message = f"the result is in {location}"
+    if stored.metadata.name == location != (wanted := result_names(job)[0]):
+        message += f", because ConfigMap {wanted} exists and is not this job's"
     ended = _ended(world)
     ended["metrics"] = metrics_of(world, summary)
     changes: dict[str, Any] = {}

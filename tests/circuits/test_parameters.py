@@ -34,7 +34,7 @@ def test_several_circuits_are_all_run_for_each_binding(python: Python) -> None:
     [
         ({"a": 1}, "circuit qc needs a value for b; give it in spec.circuit.parameters, known: a, b"),
         ({}, "circuit qc needs a value for a, b;"),
-        ({"a": 1, "b": 2, "c": 3}, "no parameter is named c; known: a, b"),
+        ({"a": 1, "b": 2, "c": 3}, "no parameter is named c; correct spec.circuit.parameters, known: a, b"),
         ({"a": math.nan, "b": 2}, "parameter a is nan, expected a finite number"),
     ],
 )
@@ -48,7 +48,10 @@ def test_wrong_names_are_answered_with_the_known_ones(
 
 def test_parameters_for_a_circuit_that_has_none_are_a_mistake(refused: Refused) -> None:
     error = refused("qc = QuantumCircuit(1, 1)\nqc.measure(0, 0)", None, [{"a": 1}])
-    assert "no parameter is named a; the circuit has no parameters" in error.message
+    assert (
+        "no parameter is named a; correct spec.circuit.parameters, the circuit has no parameters"
+        in error.message
+    )
 
 
 def test_elements_of_a_vector_are_bound_by_their_names(python: Python) -> None:

@@ -84,8 +84,8 @@ def test_the_namespaced_mode_has_the_same_rights_in_its_namespaces_and_one_beyon
     assert [binding["metadata"]["name"] for binding in bindings] == ["qiskit-operator-tokenreviews"]
 
 
-def test_no_role_of_the_operator_says_everything() -> None:
+def test_no_role_says_everything() -> None:
     for kind in ("Role", "ClusterRole"):
-        for role in of_kind("operator/default", kind):
+        for role in of_kind("overlays/default", kind):
             for rule in role["rules"]:
                 assert "*" not in rule["verbs"] + rule["resources"] + rule["apiGroups"]

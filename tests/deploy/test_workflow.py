@@ -21,3 +21,9 @@ def test_every_target_of_the_workflow_is_a_target_of_the_makefile() -> None:
 
 def test_the_workflow_can_write_nothing() -> None:
     assert yaml.safe_load(WORKFLOW.read_text())["permissions"] == {"contents": "read"}
+
+
+def test_no_target_keeps_the_programs_of_another() -> None:
+    steps = yaml.safe_load(WORKFLOW.read_text())["jobs"]["checks"]["steps"]
+    (cache,) = [step["with"] for step in steps if step.get("uses", "").startswith("actions/cache@")]
+    assert "${{ matrix.target }}" in cache["key"]

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import gc
 import ssl
-import weakref
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import psutil
 import pytest
 from aiohttp import web
+from yarl import URL
 
 from kube import CONFIG_MAPS, Client, Configuration
 from localcluster.certificates import Authority
@@ -19,16 +18,16 @@ from localcluster.certificates import Authority
 TURNS = 60
 """More turns of the loop than a request takes from its start to its answer."""
 
+PATIENCE = 10.0
+"""Seconds until a closed connection is gone, at the latest."""
+
 
 @pytest.fixture
 async def secure_server(tmp_path: Path) -> AsyncIterator[Configuration]:
-    authority = Authority.new("test")
-    pair = authority.issue("127.0.0.1", hosts=("127.0.0.1",))
-    certificate, key = tmp_path / "tls.crt", tmp_path / "tls.key"
-    certificate.write_bytes(pair.certificate)
-    key.write_bytes(pair.key)
+    authority = Authority("test")
+    authority.server("test", ("127.0.0.1",)).write(tmp_path / "tls")
     tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    tls.load_cert_chain(certificate, key)
+    tls.load_cert_chain(tmp_path / "tls.crt", tmp_path / "tls.key")
 
     async def answer(request: web.Request) -> web.Response:
         return web.json_response({"metadata": {"name": "any", "uid": "1"}})
@@ -38,7 +37,38 @@ async def secure_server(tmp_path: Path) -> AsyncIterator[Configuration]:
     runner = web.AppRunner(application, shutdown_timeout=0.1)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=tls).start()
-    trust = ssl.create_default_context(cadata=authority.pem.decode())
+    trust = ssl.create_default_context(cadata=authority.certificate.decode())
     host, port = runner.addresses[0][:2]
     yield Configuration(f"https://{host}:{port}", ssl_context=trust)
     await runner.cleanup()
+
+
+async def test_a_request_cancelled_at_any_turn_leaves_no_connection(secure_server: Configuration) -> None:
+    """asyncio forgets a connection whose making is cancelled between the TCP and the TLS handshake."""
+    cancelled = 0
+    for turns in range(TURNS):
+        async with Client(secure_server, user_agent="test") as client:
+            request = asyncio.ensure_future(client.get(CONFIG_MAPS, "any", "ns"))
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            request.cancel()
+            await asyncio.wait({request})
+            cancelled += request.cancelled()
+        try:
+            async with asyncio.timeout(PATIENCE):
+                while connections(secure_server):  # noqa: ASYNC110 - nothing tells when the kernel is done
+                    await asyncio.sleep(0.01)
+        except TimeoutError:
+            left = connections(secure_server)
+            raise AssertionError(f"left after a cancel at turn {turns}: {left}") from None
+    assert cancelled > 5
+
+
+def connections(there: Configuration) -> list[str]:
+    """This process's connections to a server, as the kernel knows them."""
+    port = URL(there.server).port
+    return [
+        c.status
+        for c in psutil.Process().net_connections("tcp")
+        if c.raddr and c.raddr.port == port and c.status != psutil.CONN_TIME_WAIT
+    ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -130,6 +130,17 @@ async def test_g46_repeats_patch_the_event_that_is_there() -> None:
     assert len(client.created) == 1
     name = client.created[0]["metadata"]["name"]
     assert [(n, body["series"]["count"]) for n, body in client.patched] == [(name, 2), (name, 3)]
+
+
+async def test_names_of_events_sort_as_they_happened() -> None:
+    client: Any = ScriptedClient()
+    moments = iter([datetime(2026, 1, 1, tzinfo=UTC) + timedelta(milliseconds=n) for n in range(16)])
+    events = EventRecorder(client, controller="operator", instance="one", now=lambda: next(moments))
+    for number in range(16):
+        events.emit(JOB, "Normal", f"Step{number:02}", "it went on")
+    await written(events)
+    told = sorted(client.created, key=lambda body: str(body["metadata"]["name"]))
+    assert [body["reason"] for body in told] == [f"Step{number:02}" for number in range(16)]
 
 
 async def test_g46_emit_never_waits_and_a_full_queue_drops() -> None:

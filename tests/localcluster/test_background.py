@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import psutil
@@ -33,6 +35,16 @@ def localcluster(home: Home, *command: str) -> subprocess.CompletedProcess[str]:
 def family(pid: int) -> list[psutil.Process]:
     process = psutil.Process(pid)
     return [process, *process.children(recursive=True)]
+
+
+def daemons_of(up: psutil.Process) -> list[psutil.Process]:
+    """What `up` has started in the background so far."""
+    found = []
+    for child in up.children():
+        with contextlib.suppress(psutil.Error):  # it had others, which have ended by now
+            if "localcluster.daemon" in child.cmdline():
+                found.append(child)
+    return found
 
 
 def until_ended(processes: list[psutil.Process]) -> None:
@@ -96,6 +108,33 @@ def test_a_folder_has_one_owner_at_a_time(tmp_path: Path) -> None:
         with pytest.raises(AlreadyRunning):
             home.take()
     assert home.owner() is None
+
+
+@pytest.mark.timeout(300)
+def test_an_interrupted_up_leaves_nothing_running_however_early(tmp_path: Path) -> None:
+    home = Home(tmp_path / "home")
+    command = [sys.executable, "-m", "localcluster", "--folder", str(home.folder), "up"]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as up:
+        process = psutil.Process(up.pid)
+        while not (begun := daemons_of(process)):
+            assert up.poll() is None
+            time.sleep(0.002)
+        assert home.owner() is not None
+        up.send_signal(signal.SIGINT)
+        said, _ = up.communicate(timeout=120)
+    assert (up.returncode, "nothing is left running" in said) == (130, True)
+    until_ended(begun)
+    assert not home.folder.exists()
+
+
+def test_a_second_up_leaves_the_first_alone(tmp_path: Path) -> None:
+    home = Home(tmp_path / "home")
+    with home.take():
+        home.log.write_text("of the first")
+        second = localcluster(home, "up")
+        assert (second.returncode, "It is being started already" in second.stdout) == (0, True)
+        assert home.log.read_text() == "of the first"
+        assert home.owner() == os.getpid()
 
 
 def test_down_with_nothing_running_says_so(tmp_path: Path) -> None:

@@ -401,6 +401,7 @@ class TestSettling:
         assert status.phase == Phase.COMPLETED
         assert status.results is not None
         assert status.results.location == "bell-results"
+        assert status.message == "the result is in bell-results"
         assert status.results.digest == "sha256:document"
         assert status.results.shots == 1024
         assert status.results.execution_time == "13ms"
@@ -419,6 +420,14 @@ class TestSettling:
         assert is_true(status.conditions, "ResultsStored")
         assert is_true(status.conditions, "Complete")
         assert [event.reason for event in step.events] == ["Completed"]
+
+    def test_a_result_whose_place_was_taken_says_whose_it_is_not(self) -> None:
+        status = recorded(a_world(RUNNING, result=a_result(name="result-job-1"))).status
+        assert status.message == (
+            "the result is in result-job-1, because ConfigMap bell-results exists and is not this job's"
+        )
+        assert status.results is not None
+        assert status.results.location == "result-job-1"
 
     def test_a_result_whose_summary_cannot_be_read_completes_the_job_all_the_same(self) -> None:
         result = a_result()

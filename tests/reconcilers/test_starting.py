@@ -93,7 +93,10 @@ def test_the_next_step(world: World, want: object) -> None:
     ("world", "reason", "says"),
     [
         pytest.param(
-            a_world(NAMED, backend_absent=True, seconds=5), "BackendNotFound", "pool", id="no such backend"
+            a_world(NAMED, backend_absent=True, seconds=5),
+            "BackendNotFound",
+            "no QiskitBackend 'pool'; correct backend.name",
+            id="no such backend",
         ),
         pytest.param(
             a_world(a_job().with_spec(backend={"type": "ibm_quantum"})),
@@ -150,7 +153,7 @@ def test_the_next_step(world: World, want: object) -> None:
                 examination=SourceMissing("ConfigMap x does not exist yet"),
             ),
             "SourceNotFound",
-            "ConfigMap x",
+            "ConfigMap x does not exist yet, and timeouts.pending, 10m, is over",
             id="a source that did not come in time",
         ),
         pytest.param(
@@ -160,7 +163,7 @@ def test_the_next_step(world: World, want: object) -> None:
                 output=OutputAbsent("PersistentVolumeClaim x does not exist yet"),
             ),
             "Unschedulable",
-            "PersistentVolumeClaim x",
+            "PersistentVolumeClaim x does not exist yet, and timeouts.pending, 10m, is over",
             id="a volume that did not come in time",
         ),
         pytest.param(

@@ -168,6 +168,11 @@ async def test_what_is_not_public_https_is_forbidden_and_not_asked(post: Post, s
     assert site.asked == []
 
 
+async def test_an_address_that_is_not_public_is_named_once(post: Post) -> None:
+    said = await post("/fetch", url="https://127.0.0.1/")
+    assert (said["message"] or "").startswith("127.0.0.1 is not a public address; ")
+
+
 @pytest.mark.parametrize(
     "place",
     [
