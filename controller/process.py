@@ -229,6 +229,7 @@ class Process:
                 elector.run(lambda: self._term(around, elector.may_act)), name="election"
             )
             await self._stop.wait()
+            elector.retire()  # if the lease is lost while the term winds down, it is not asked for again
             if not elector.leading:
                 election.cancel()  # a leader's term ends by itself, in order; then the lease is released
 

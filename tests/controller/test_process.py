@@ -270,6 +270,28 @@ async def test_a_service_that_ends_takes_the_process_with_it_in_order(
     assert await holder(client, namespace) == ""
 
 
+async def test_a_stop_ends_it_though_the_lease_is_lost_meanwhile(
+    client: Client, fault_proxy: FaultProxy, namespace: str
+) -> None:
+    """An outage: a pass hangs, the lease cannot be renewed, and then the process is told to stop."""
+    marker = Marker()
+    marker.gate = asyncio.Event()
+    await a_job(client, namespace, "hanging")
+    settings = settings_for(namespace, shutdown_grace=600)
+    process = Process(settings, marker.controllers, configure=partial(_same, fault_proxy.configuration))
+    task = asyncio.create_task(process.run())
+    try:
+        await until(lambda: marker.under_way == 1 or task.done(), "a pass is under way")
+        fault_proxy.faults.add(Refuse(), when=Matching(path="/leases"))
+        process.stop()
+        await until(task.done, "the process ends by itself")
+    finally:
+        task.cancel()
+        await asyncio.wait({task})
+    task.result()
+    assert marker.under_way == 0
+
+
 async def test_without_election_it_works_at_once_and_leaves_no_lease(
     client: Client, kubeconfig: Path, namespace: str
 ) -> None:
