@@ -225,13 +225,19 @@ class Process:
             clock=boot_clock,
         )
         async with asyncio.TaskGroup() as group:
-            election = group.create_task(
-                elector.run(lambda: self._term(around, elector.may_act)), name="election"
-            )
+            election = group.create_task(self._elect(elector, around), name="election")
             await self._stop.wait()
             elector.retire()  # if the lease is lost while the term winds down, it is not asked for again
             if not elector.leading:
                 election.cancel()  # a leader's term ends by itself, in order; then the lease is released
+
+    async def _elect(self, elector: LeaderElector, around: Surroundings) -> None:
+        """Take part in the election. One that ends by itself would leave a replica that never leads again."""
+        await _not_cancelled_from_within(
+            "the election", elector.run(lambda: self._term(around, elector.may_act))
+        )
+        if not self._stop.is_set():
+            raise ServiceEnded("the election has ended")
 
     async def _term(self, around: Surroundings, may_act: Callable[[], bool]) -> None:
         guarded = replace(around, client=GuardedClient(around.client, may_act))
@@ -250,5 +256,16 @@ class Process:
 
 
 async def _endless(name: str, service: Coroutine[Any, Any, None]) -> None:
-    await service
+    await _not_cancelled_from_within(name, service)
     raise ServiceEnded(f"{name} has ended")
+
+
+async def _not_cancelled_from_within(name: str, service: Coroutine[Any, Any, None]) -> None:
+    """Run the service. A cancellation that nobody asked for, which a task group would overlook, is an error."""
+    try:
+        await service
+    except asyncio.CancelledError as error:
+        task = asyncio.current_task()
+        if task is None or task.cancelling():
+            raise
+        raise ServiceEnded(f"{name} was cancelled from within") from error

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ import aiohttp
 import pytest
 
 from api.views import QiskitJob
+from controller.election import LeaderElector
 from controller.health import Heartbeat
 from controller.lease import Lease
 from controller.metric_adapters import QueueAdapter
@@ -247,8 +248,20 @@ async def test_a_pass_that_outlives_the_grace_is_cancelled(
     ) in (None, 0)
 
 
+def _returns() -> None: ...
+
+
+def _is_cancelled_from_within() -> None:
+    raise asyncio.CancelledError
+
+
+endings = pytest.mark.parametrize("end", [_returns, _is_cancelled_from_within])
+"""How what must not end ends: neither makes a task group end what runs beside it."""
+
+
+@endings
 async def test_a_service_that_ends_takes_the_process_with_it_in_order(
-    client: Client, kubeconfig: Path, namespace: str, monkeypatch: pytest.MonkeyPatch
+    client: Client, kubeconfig: Path, namespace: str, monkeypatch: pytest.MonkeyPatch, end: Callable[[], None]
 ) -> None:
     """A zombie that serves probes and follows nothing was the worst fault of operators before."""
     from controller import process as module
@@ -258,16 +271,46 @@ async def test_a_service_that_ends_takes_the_process_with_it_in_order(
     class Ending(Heartbeat):
         async def run(self) -> None:
             await trip.wait()
+            end()
 
     monkeypatch.setattr(module, "Heartbeat", Ending)
-    marker = Marker()
+    process = Process(settings_for(namespace, kubeconfig=kubeconfig), Marker().controllers)
+    task = asyncio.create_task(process.run())
+    try:
+        await until(lambda: process.metrics.leader._value.get() == 1 or task.done(), "it leads")
+        trip.set()
+        await until(task.done, "the process ends by itself")
+    finally:
+        process.stop()
+        await asyncio.wait({task})
     with pytest.raises(BaseExceptionGroup) as caught:
-        async with replica(kubeconfig, namespace, marker) as process:
-            await until(lambda: process.metrics.leader._value.get() == 1, "it leads")
-            trip.set()
-            await asyncio.sleep(0.1)
+        task.result()
     assert caught.group_contains(module.ServiceEnded)
     assert await holder(client, namespace) == ""
+
+
+@endings
+async def test_an_election_that_ends_takes_the_process_with_it(
+    kubeconfig: Path, namespace: str, monkeypatch: pytest.MonkeyPatch, end: Callable[[], None]
+) -> None:
+    """A replica that is no candidate any more looks like any follower, and nobody follows it."""
+    from controller import process as module
+
+    class Ending(LeaderElector):
+        async def run(self, lead: Callable[[], Awaitable[None]]) -> None:
+            end()
+
+    monkeypatch.setattr(module, "LeaderElector", Ending)
+    process = Process(settings_for(namespace, kubeconfig=kubeconfig), Marker().controllers)
+    task = asyncio.create_task(process.run())
+    try:
+        await until(task.done, "the process ends by itself")
+    finally:
+        process.stop()
+        await asyncio.wait({task})
+    with pytest.raises(BaseExceptionGroup) as caught:
+        task.result()
+    assert caught.group_contains(module.ServiceEnded)
 
 
 async def test_a_stop_ends_it_though_the_lease_is_lost_meanwhile(
