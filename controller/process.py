@@ -24,6 +24,7 @@ from controller.election import LeaderElector, boot_clock, new_identity
 from controller.freshness import Freshness
 from controller.garbage import GarbagePolicy
 from controller.guard import GuardedClient
+from controller.having import asked_for_by
 from controller.health import Health, HealthServer, Heartbeat
 from controller.metrics import Metrics
 from controller.ports import Ports, announce
@@ -44,6 +45,8 @@ NAME = "qiskit-operator"
 
 SYNC_REMINDER = 15.0
 """Seconds between two log lines about caches that are still being filled."""
+
+FREE_PORT = "end whoever listens there, or set another port (0 takes a free one)"
 
 LAST_EVENTS = 3.0
 """Seconds that events still in the recorder's queue get at the end."""
@@ -101,7 +104,7 @@ class Process:
 
         Raises:
             kube.NoConfiguration: if there is no cluster to talk to.
-            OSError: if a port is taken.
+            controller.having.CannotHave: if a port is taken, or the ports cannot be told.
             gateway.authority.BrokenAuthority: if the gateway's Secret cannot be used.
             BaseExceptionGroup: with these or others, if a service failed later.
         """
@@ -147,7 +150,8 @@ class Process:
         server = HealthServer(
             health, self.metrics.registry, settings.metrics_listen_address, settings.metrics_listen_port
         )
-        await server.start()
+        with asked_for_by("--metrics-listen-address and --metrics-listen-port", FREE_PORT):
+            await server.start()
         try:
             async with asyncio.TaskGroup() as group:
                 services = {
@@ -193,14 +197,18 @@ class Process:
         backoff = Backoff(loop_clock, random.Random())  # noqa: S311 - jitter, no secret
         while True:
             try:
-                await around.gateway.start()
+                with asked_for_by("--gateway-listen-address and --gateway-listen-port", FREE_PORT):
+                    await around.gateway.start()
                 break
             except ApiError as error:
                 log.warning("the gateway cannot be opened yet", reason=error.reason, error=str(error))
                 await asyncio.sleep(backoff.next_delay())
         settings = self.settings
         self.ports = Ports(gateway=around.gateway.port, metrics=server.port)
-        announce(self.ports, settings.ports_file)
+        with asked_for_by(
+            f"--ports-file {settings.ports_file}", "name a file in a folder that can be written"
+        ):
+            announce(self.ports, settings.ports_file)
         log.info(
             "ready",
             version=VERSION,

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ import pytest
 
 from api.views import QiskitJob
 from controller.election import LeaderElector
+from controller.having import CannotHave
 from controller.health import Heartbeat
 from controller.lease import Lease
 from controller.metric_adapters import QueueAdapter
@@ -333,6 +335,38 @@ async def test_a_stop_ends_it_though_the_lease_is_lost_meanwhile(
         await asyncio.wait({task})
     task.result()
     assert marker.under_way == 0
+
+
+@pytest.mark.parametrize("which", ["metrics", "gateway"])
+async def test_a_port_that_is_taken_is_named_with_its_setting(
+    kubeconfig: Path, namespace: str, which: str
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        settings = settings_for(namespace, kubeconfig=kubeconfig).model_copy(
+            update={f"{which}_listen_port": taken.getsockname()[1]}
+        )
+        with pytest.raises((CannotHave, BaseExceptionGroup)) as caught:
+            await Process(settings, Marker().controllers).run()
+    error = next(leaves(caught.value))
+    assert f"--{which}-listen-port" in str(error)
+    assert "already in use" in str(error)
+
+
+async def test_a_file_that_cannot_be_written_is_named_with_its_setting(
+    kubeconfig: Path, namespace: str, tmp_path: Path
+) -> None:
+    settings = settings_for(namespace, kubeconfig=kubeconfig, ports_file=tmp_path / "missing" / "ports.json")
+    with pytest.raises(BaseExceptionGroup) as caught:
+        await Process(settings, Marker().controllers).run()
+    assert "--ports-file" in str(next(leaves(caught.value)))
+
+
+def leaves(error: BaseException) -> Iterator[BaseException]:
+    if isinstance(error, BaseExceptionGroup):
+        for inner in error.exceptions:
+            yield from leaves(inner)
+    else:
+        yield error
 
 
 async def test_without_election_it_works_at_once_and_leaves_no_lease(
