@@ -117,6 +117,8 @@ async def replica(kubeconfig: Path, namespace: str, marker: Marker, **options: A
 
 
 def settings_for(namespace: str, **options: Any) -> Settings:
+    """Candidates ask often; but no machine is so slow that a leader loses its lease."""
+    timings = {"lease_duration": 90, "renew_deadline": 60, "retry_period": 0.2}
     return Settings(
         namespaces=(namespace,),
         operator_namespace=namespace,
@@ -124,10 +126,7 @@ def settings_for(namespace: str, **options: Any) -> Settings:
         gateway_listen_port=0,
         metrics_listen_address="127.0.0.1",
         metrics_listen_port=0,
-        lease_duration=3,
-        renew_deadline=2,
-        retry_period=0.2,
-        **options,
+        **(timings | options),
     )
 
 
@@ -322,7 +321,7 @@ async def test_a_stop_ends_it_though_the_lease_is_lost_meanwhile(
     marker = Marker()
     marker.gate = asyncio.Event()
     await a_job(client, namespace, "hanging")
-    settings = settings_for(namespace, shutdown_grace=600)
+    settings = settings_for(namespace, shutdown_grace=600, lease_duration=3, renew_deadline=2)
     process = Process(settings, marker.controllers, configure=partial(_same, fault_proxy.configuration))
     task = asyncio.create_task(process.run())
     try:
