@@ -81,6 +81,21 @@ async def test_leaving_ends_children_and_those_that_they_left_behind(tmp_path: P
     assert not folder.exists()
 
 
+async def test_leaving_ends_also_what_a_child_that_has_ended_left_behind(tmp_path: Path) -> None:
+    deserter = (  # its group goes with it, so it waits until the other one has left that
+        "import os, time\n"
+        "told, tell = os.pipe()\n"
+        "if os.fork(): os.read(told, 1); raise SystemExit\n"
+        "os.setsid(); print(os.getpid(), flush=True); os.write(tell, b'!'); time.sleep(600)"
+    )
+    async with Keeper.start() as keeper:
+        child = await start(keeper, tmp_path, deserter)
+        left_behind = int(await until_logged(tmp_path))
+        assert await child.wait() == 0
+        assert psutil.pid_exists(left_behind)
+    assert not psutil.pid_exists(left_behind)
+
+
 async def test_a_killed_keeper_takes_its_children_with_it(tmp_path: Path) -> None:
     async with Keeper.start() as keeper:
         child = await start(
