@@ -108,7 +108,9 @@ class Process:
             gateway.authority.BrokenAuthority: if the gateway's Secret cannot be used.
             BaseExceptionGroup: with these or others, if a service failed later.
         """
-        configuration = await self._configure()
+        configuration = await self._configured()
+        if configuration is None:
+            return
         garbage = GarbagePolicy(self.metrics)
         garbage.install()
         try:
@@ -116,6 +118,18 @@ class Process:
                 await self._run_services(client, garbage)
         finally:
             garbage.remove()
+
+    async def _configured(self) -> Configuration | None:
+        """How the API server is reached; None if told to stop before: a plugin may wait for people to log in."""
+        loading = asyncio.ensure_future(self._configure())
+        stopping = asyncio.create_task(self._stop.wait(), name="stop")
+        try:
+            await asyncio.wait({loading, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            return loading.result() if loading.done() else None
+        finally:
+            loading.cancel()
+            stopping.cancel()
+            await asyncio.wait({loading, stopping})
 
     async def _load_configuration(self) -> Configuration:
         kubeconfig = self.settings.kubeconfig
