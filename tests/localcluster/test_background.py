@@ -36,7 +36,7 @@ def family(pid: int) -> list[psutil.Process]:
 
 
 def until_ended(processes: list[psutil.Process]) -> None:
-    _, alive = psutil.wait_procs(processes, timeout=20)
+    _, alive = psutil.wait_procs(processes, timeout=90)
     assert not alive
 
 

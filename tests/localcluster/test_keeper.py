@@ -21,14 +21,14 @@ async def start(keeper: Keeper, folder: Path, code: str) -> Child:
 
 
 async def until_logged(folder: Path) -> str:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(90):
         while not (text := (folder / "log").read_text()):  # noqa: ASYNC110 - the child writes it
             await asyncio.sleep(0.01)
     return text
 
 
 async def until_ended(pid: int) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(90):
         while psutil.pid_exists(pid):  # noqa: ASYNC110 - what is waited for happens in other processes
             await asyncio.sleep(0.01)
 
