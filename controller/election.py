@@ -94,6 +94,7 @@ class LeaderElector:
         self._rng = rng or random.Random()  # noqa: S311 - jitter, no secret
         self._abort = abort
         self._leading = False
+        self._retired = False
         self._claim = Claim(client, namespace, name, identity, timings=self._timings, clock=clock, now=now)
 
     @property
@@ -104,6 +105,13 @@ class LeaderElector:
     def may_act(self) -> bool:
         """Whether guarded work may begin something now. Needs no turn of the event loop to become False."""
         return self._claim.held and self._clock() < self._claim.sent + self._timings.renew_deadline
+
+    def retire(self) -> None:
+        """Begin no further term: a leader that loses the lease from now on leaves, and is no candidate again.
+
+        For a leader that winds down by itself. Cancel `run` to end a candidate.
+        """
+        self._retired = True
 
     async def run(self, lead: Callable[[], Awaitable[None]]) -> None:
         """Take part until `lead` returns; called anew for each term, cancelled when the lease is lost.
@@ -128,6 +136,8 @@ class LeaderElector:
                 return
             log.warning("leadership lost", identity=self.identity, lease=self._name)
             self._metrics.leader_transitions.labels("lost").inc()
+            if self._retired:
+                return
 
     async def _term(self, lead: Callable[[], Awaitable[None]]) -> bool:
         """Run the work while the lease is held; True if the lease was lost before the work had ended."""

@@ -24,6 +24,7 @@ from controller.election import LeaderElector, boot_clock, new_identity
 from controller.freshness import Freshness
 from controller.garbage import GarbagePolicy
 from controller.guard import GuardedClient
+from controller.having import asked_for_by
 from controller.health import Health, HealthServer, Heartbeat
 from controller.metrics import Metrics
 from controller.ports import Ports, announce
@@ -44,6 +45,8 @@ NAME = "qiskit-operator"
 
 SYNC_REMINDER = 15.0
 """Seconds between two log lines about caches that are still being filled."""
+
+FREE_PORT = "end whoever listens there, or set another port (0 takes a free one)"
 
 LAST_EVENTS = 3.0
 """Seconds that events still in the recorder's queue get at the end."""
@@ -101,11 +104,13 @@ class Process:
 
         Raises:
             kube.NoConfiguration: if there is no cluster to talk to.
-            OSError: if a port is taken.
+            controller.having.CannotHave: if a port is taken, or the ports cannot be told.
             gateway.authority.BrokenAuthority: if the gateway's Secret cannot be used.
             BaseExceptionGroup: with these or others, if a service failed later.
         """
-        configuration = await self._configure()
+        configuration = await self._configured()
+        if configuration is None:
+            return
         garbage = GarbagePolicy(self.metrics)
         garbage.install()
         try:
@@ -113,6 +118,18 @@ class Process:
                 await self._run_services(client, garbage)
         finally:
             garbage.remove()
+
+    async def _configured(self) -> Configuration | None:
+        """How the API server is reached; None if told to stop before: a plugin may wait for people to log in."""
+        loading = asyncio.ensure_future(self._configure())
+        stopping = asyncio.create_task(self._stop.wait(), name="stop")
+        try:
+            await asyncio.wait({loading, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            return loading.result() if loading.done() else None
+        finally:
+            loading.cancel()
+            stopping.cancel()
+            await asyncio.wait({loading, stopping})
 
     async def _load_configuration(self) -> Configuration:
         kubeconfig = self.settings.kubeconfig
@@ -147,7 +164,8 @@ class Process:
         server = HealthServer(
             health, self.metrics.registry, settings.metrics_listen_address, settings.metrics_listen_port
         )
-        await server.start()
+        with asked_for_by("--metrics-listen-address and --metrics-listen-port", FREE_PORT):
+            await server.start()
         try:
             async with asyncio.TaskGroup() as group:
                 services = {
@@ -193,14 +211,18 @@ class Process:
         backoff = Backoff(loop_clock, random.Random())  # noqa: S311 - jitter, no secret
         while True:
             try:
-                await around.gateway.start()
+                with asked_for_by("--gateway-listen-address and --gateway-listen-port", FREE_PORT):
+                    await around.gateway.start()
                 break
             except ApiError as error:
                 log.warning("the gateway cannot be opened yet", reason=error.reason, error=str(error))
                 await asyncio.sleep(backoff.next_delay())
         settings = self.settings
         self.ports = Ports(gateway=around.gateway.port, metrics=server.port)
-        announce(self.ports, settings.ports_file)
+        with asked_for_by(
+            f"--ports-file {settings.ports_file}", "name a file in a folder that can be written"
+        ):
+            announce(self.ports, settings.ports_file)
         log.info(
             "ready",
             version=VERSION,
@@ -225,12 +247,19 @@ class Process:
             clock=boot_clock,
         )
         async with asyncio.TaskGroup() as group:
-            election = group.create_task(
-                elector.run(lambda: self._term(around, elector.may_act)), name="election"
-            )
+            election = group.create_task(self._elect(elector, around), name="election")
             await self._stop.wait()
+            elector.retire()  # if the lease is lost while the term winds down, it is not asked for again
             if not elector.leading:
                 election.cancel()  # a leader's term ends by itself, in order; then the lease is released
+
+    async def _elect(self, elector: LeaderElector, around: Surroundings) -> None:
+        """Take part in the election. One that ends by itself would leave a replica that never leads again."""
+        await _not_cancelled_from_within(
+            "the election", elector.run(lambda: self._term(around, elector.may_act))
+        )
+        if not self._stop.is_set():
+            raise ServiceEnded("the election has ended")
 
     async def _term(self, around: Surroundings, may_act: Callable[[], bool]) -> None:
         guarded = replace(around, client=GuardedClient(around.client, may_act))
@@ -249,5 +278,16 @@ class Process:
 
 
 async def _endless(name: str, service: Coroutine[Any, Any, None]) -> None:
-    await service
+    await _not_cancelled_from_within(name, service)
     raise ServiceEnded(f"{name} has ended")
+
+
+async def _not_cancelled_from_within(name: str, service: Coroutine[Any, Any, None]) -> None:
+    """Run the service. A cancellation that nobody asked for, which a task group would overlook, is an error."""
+    try:
+        await service
+    except asyncio.CancelledError as error:
+        task = asyncio.current_task()
+        if task is None or task.cancelling():
+            raise
+        raise ServiceEnded(f"{name} was cancelled from within") from error

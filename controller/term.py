@@ -112,5 +112,7 @@ class Term:
         finally:
             for registration in registrations:
                 registration.remove()
+            for runner in self._runners:
+                runner.stop()  # a lost lease ends the workers only; the queue's timers would go on
             for controller in self._controllers:
                 controller.queue_metrics.rest()

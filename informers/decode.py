@@ -160,7 +160,8 @@ class Decoder(Generic[T]):
                 return ErrorEvent(fault, f"{status.code} {status.reason}: {status.message}")
         except msgspec.ValidationError as error:
             key = _key_in(envelope.object)
-            return Skipped("unreadable object", f"{envelope.type} {key}: {error}", key)
+            deleted = envelope.type == "DELETED"
+            return Skipped("unreadable object", f"{envelope.type} {key}: {error}", key, deleted)
         return Skipped("unknown event type", envelope.type[:40])
 
     def _slow_change(self, envelope: _Envelope) -> Event:

@@ -60,12 +60,13 @@ class ErrorEvent(Struct, frozen=True):
 class Skipped(Struct, frozen=True):
     """A line that is whole but not an object that we can read; `key` if at least that is known.
 
-    `reason` is one of few, for metrics; `message` has the details.
+    `reason` is one of few, for metrics; `message` has the details; `deleted` if it told of a deletion.
     """
 
     reason: str
     message: str
     key: Key | None = None
+    deleted: bool = False
 
 
 class Undecodable(Struct, frozen=True):

@@ -264,6 +264,9 @@ class Reflector:
                     self.last_activity = self._clock()
                     event = self._source.decode(line)
                     self._note(event, silence)
+                    if self._initial and isinstance(event, Bookmark):
+                        # The collection may be told now, in many turns: our time, not the server's silence.
+                        deadline.reschedule(None)
                     await self._take(event)
                     if not isinstance(self.state, Watching | Streaming):
                         self._metrics.watch_ended("broken")

@@ -15,7 +15,8 @@
     Watching             change, bookmark                     Watching from the version that came
                          closed, cut, idle                    Connecting(resume)
                          expired, error, line not decodable,  pause, then from the start
-                         event from the past, very short
+                         unreadable deletion, very short,
+                         event from the past
 
 "From the start" is a WatchList if the server has it, else a list, from the last version known.
 
@@ -120,6 +121,8 @@ def _fall_back(state: Connecting | Streaming, fault: Fault, reason: str) -> Step
 
 def _streaming(state: Streaming, event: Event) -> Step:
     match event:
+        case Skipped(deleted=True):
+            return _fall_back(state, Fault.OTHER, "watch-list unreadable deletion")
         case Changed() | Skipped(key=Key()):
             return state, (Collect(event),)
         case Skipped():
@@ -189,6 +192,9 @@ def _watching(state: Watching, event: Event) -> Step:
             return replace(state, rv=rv), (Advance(rv),)
         case ErrorEvent():
             return _after_fault(state, event.fault)
+        case Skipped(deleted=True):
+            # The cache may hold the object as it was when it could be read; a list does without it.
+            return _relist(state, "unreadable deletion", event.message)
         case Skipped():
             return state, (Report(event.reason, event.message),)
         case Undecodable():

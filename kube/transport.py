@@ -18,6 +18,10 @@ from kube.objects import Status
 RETRIES = 10
 """How often a request is repeated because the server said when to come back (G45; client-go's number)."""
 
+LONGEST_WAIT = 300.0
+"""Seconds; whoever asks for a longer wait is asked again after this one. A maintenance page that says "in a day"
+must not blind a cache for a day, nor look like a loop that is stuck."""
+
 CONNECTIONS = 64
 """Requests that are under way at once. Watches have connections of their own and never wait for these."""
 
@@ -245,7 +249,7 @@ def _failure(response: aiohttp.ClientResponse, payload: bytes) -> ApiError:
     retry_after: float | None = None
     header = response.headers.get("Retry-After", "")
     if header.isdecimal():
-        retry_after = float(header)
+        retry_after = min(float(header), LONGEST_WAIT)
     return error_of(
         response.status,
         status.reason,

@@ -121,14 +121,15 @@ class _Keeper:
             _signal(pid, signal.SIGKILL, group=True)
             _signal(pid, signal.SIGKILL)
         while True:
-            # Orphans of children come here too (the keeper is a subreaper), and are ended like them.
+            # Orphans of children come here too (the keeper is a subreaper), and are ended like them: those of
+            # children that ended long ago are here already, others come as their parents end.
+            for orphan in _own_children():
+                _signal(orphan, signal.SIGKILL)
             try:
                 pid, _ = os.waitpid(-1, 0)
             except ChildProcessError:
                 break
             self.children.pop(pid, None)
-            for orphan in _own_children():
-                _signal(orphan, signal.SIGKILL)
         for path in self.remove:
             shutil.rmtree(path, ignore_errors=True)
             with contextlib.suppress(OSError):

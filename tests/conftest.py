@@ -22,7 +22,7 @@ from localcluster.kubectl import Kubectl
 if TYPE_CHECKING:
     from kube import Client
 
-_ACCOUNT_SECONDS = 30.0
+_ACCOUNT_SECONDS = 90.0
 
 # looptime asks for the current event loop around every test. Told that there is none, it leaves a test that
 # is not async alone; otherwise asyncio makes it one, which nobody closes.

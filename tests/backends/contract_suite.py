@@ -193,7 +193,7 @@ class BackendContract:
     @staticmethod
     async def has_ended(backend: Backend, handle: Handle) -> bool:
         """Whether the provider says so, or knows nothing of it any more; polled, since an end takes time."""
-        for _ in range(500):
+        for _ in range(3000):
             try:
                 if (await backend.status(handle)).state in FINAL:
                     return True

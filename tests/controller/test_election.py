@@ -92,6 +92,18 @@ async def test_work_that_returns_ends_the_election_and_releases(world: World) ->
     assert world.server.holder == ""
 
 
+async def test_a_retired_leader_that_loses_the_lease_leaves_and_asks_for_it_no_more(world: World) -> None:
+    """A stop during an outage: the passes under way hang until the lease is lost. The process has to end."""
+    a = Process(world, "a", faults=(Fault(20, 1e6, Mode.REFUSED),), winds_down=3.0)
+    task = a.start()
+    await asyncio.sleep(21)
+    a.elector.retire()
+    await asyncio.sleep(60)
+    assert task.done()
+    assert task.exception() is None
+    assert len(world.terms_of(a)) == 1
+
+
 async def test_work_that_fails_stops_the_renewals_and_releases_and_is_raised(world: World) -> None:
     """Others went on renewing for ever for a leader whose work had died."""
     a, b = Process(world, "a"), Process(world, "b")

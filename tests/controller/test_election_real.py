@@ -15,7 +15,8 @@ from kube import LEASES, Client
 
 pytestmark = pytest.mark.cluster
 
-BRISK = LeaseTimings(lease_duration=3.0, renew_deadline=2.0, retry_period=0.2)
+BRISK = LeaseTimings(lease_duration=90.0, renew_deadline=60.0, retry_period=0.2)
+"""Candidates ask often; but no machine is so slow that a leader loses its lease."""
 
 
 async def until(true: Callable[[], bool], seconds: float = 60.0) -> None:

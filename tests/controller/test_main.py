@@ -128,3 +128,72 @@ async def test_without_a_cluster_it_says_so_and_ends_with_1(tmp_path: Path) -> N
     lines = [json.loads(line) for line in complaint.splitlines()]
     assert lines[-1]["level"] == "critical"
     assert "missing" in lines[-1]["error"]
+
+
+async def test_a_signal_ends_it_while_a_plugin_keeps_it_waiting(tmp_path: Path) -> None:
+    """A plugin that asks somebody to log in: nobody is there, and the process is to stop."""
+    asked = tmp_path / "asked"
+    plugin = (
+        "import os, pathlib, time\n"
+        f"parent = os.getppid(); pathlib.Path({str(asked)!r}).touch()\n"
+        "while os.getppid() == parent: time.sleep(0.05)"
+    )
+    version = "client.authentication.k8s.io/v1"
+    user = {"exec": {"apiVersion": version, "command": sys.executable, "args": ["-c", plugin]}}
+    kubeconfig = tmp_path / "kubeconfig"
+    kubeconfig.write_text(
+        json.dumps(
+            {
+                "current-context": "lab",
+                "clusters": [{"name": "lab", "cluster": {"server": "http://127.0.0.1:1"}}],
+                "users": [{"name": "lab", "user": user}],
+                "contexts": [{"name": "lab", "context": {"cluster": "lab", "user": "lab"}}],
+            }
+        )
+    )
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "controller",
+        "--kubeconfig", str(kubeconfig), "--gateway-advertise-host", "127.0.0.1",
+        cwd=ROOT, stderr=asyncio.subprocess.DEVNULL,
+    )  # fmt: skip
+    try:
+        async with asyncio.timeout(60):
+            while not asked.exists():
+                assert process.returncode is None
+                await asyncio.sleep(0.05)
+        process.send_signal(signal.SIGTERM)
+        async with asyncio.timeout(60):
+            assert await process.wait() == 0
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+
+
+async def test_the_second_signal_ends_it_at_once() -> None:
+    program = """
+import asyncio, sys
+from controller import __main__ as module
+
+class Stubborn:
+    def __init__(self, *_): ...
+    def stop(self): print("asked", flush=True)
+    async def run(self):
+        print("running", flush=True)
+        await asyncio.Event().wait()
+
+module.Process = Stubborn
+sys.exit(module.main(["--gateway-advertise-host", "127.0.0.1"]))
+"""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", program,
+        cwd=ROOT, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    assert process.stdout is not None
+    assert await process.stdout.readline() == b"running\n"
+    process.send_signal(signal.SIGTERM)
+    assert await process.stdout.readline() == b"asked\n"
+    process.send_signal(signal.SIGTERM)
+    _, said = await process.communicate()
+    assert process.returncode == 1
+    assert json.loads(said.splitlines()[-1])["event"] == "stopped at once, at the second signal"

@@ -15,6 +15,7 @@ OWNERS = {
     "backends/remote.py:RemoteBackend.__aenter__",
     "controller/election.py:LeaderElector._end",
     "controller/election.py:LeaderElector._term",
+    "controller/process.py:Process._configured",
     "gateway/handlers.py:_within",
     "reconcilers/job/errands.py:Errands.outcome",
 }

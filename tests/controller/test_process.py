@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator, Callable, Sequence
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,8 @@ import aiohttp
 import pytest
 
 from api.views import QiskitJob
+from controller.election import LeaderElector
+from controller.having import CannotHave
 from controller.health import Heartbeat
 from controller.lease import Lease
 from controller.metric_adapters import QueueAdapter
@@ -114,6 +117,8 @@ async def replica(kubeconfig: Path, namespace: str, marker: Marker, **options: A
 
 
 def settings_for(namespace: str, **options: Any) -> Settings:
+    """Candidates ask often; but no machine is so slow that a leader loses its lease."""
+    timings = {"lease_duration": 90, "renew_deadline": 60, "retry_period": 0.2}
     return Settings(
         namespaces=(namespace,),
         operator_namespace=namespace,
@@ -121,10 +126,7 @@ def settings_for(namespace: str, **options: Any) -> Settings:
         gateway_listen_port=0,
         metrics_listen_address="127.0.0.1",
         metrics_listen_port=0,
-        lease_duration=3,
-        renew_deadline=2,
-        retry_period=0.2,
-        **options,
+        **(timings | options),
     )
 
 
@@ -247,8 +249,20 @@ async def test_a_pass_that_outlives_the_grace_is_cancelled(
     ) in (None, 0)
 
 
+def _returns() -> None: ...
+
+
+def _is_cancelled_from_within() -> None:
+    raise asyncio.CancelledError
+
+
+endings = pytest.mark.parametrize("end", [_returns, _is_cancelled_from_within])
+"""How what must not end ends: neither makes a task group end what runs beside it."""
+
+
+@endings
 async def test_a_service_that_ends_takes_the_process_with_it_in_order(
-    client: Client, kubeconfig: Path, namespace: str, monkeypatch: pytest.MonkeyPatch
+    client: Client, kubeconfig: Path, namespace: str, monkeypatch: pytest.MonkeyPatch, end: Callable[[], None]
 ) -> None:
     """A zombie that serves probes and follows nothing was the worst fault of operators before."""
     from controller import process as module
@@ -258,16 +272,100 @@ async def test_a_service_that_ends_takes_the_process_with_it_in_order(
     class Ending(Heartbeat):
         async def run(self) -> None:
             await trip.wait()
+            end()
 
     monkeypatch.setattr(module, "Heartbeat", Ending)
-    marker = Marker()
+    process = Process(settings_for(namespace, kubeconfig=kubeconfig), Marker().controllers)
+    task = asyncio.create_task(process.run())
+    try:
+        await until(lambda: process.metrics.leader._value.get() == 1 or task.done(), "it leads")
+        trip.set()
+        await until(task.done, "the process ends by itself")
+    finally:
+        process.stop()
+        await asyncio.wait({task})
     with pytest.raises(BaseExceptionGroup) as caught:
-        async with replica(kubeconfig, namespace, marker) as process:
-            await until(lambda: process.metrics.leader._value.get() == 1, "it leads")
-            trip.set()
-            await asyncio.sleep(0.1)
+        task.result()
     assert caught.group_contains(module.ServiceEnded)
     assert await holder(client, namespace) == ""
+
+
+@endings
+async def test_an_election_that_ends_takes_the_process_with_it(
+    kubeconfig: Path, namespace: str, monkeypatch: pytest.MonkeyPatch, end: Callable[[], None]
+) -> None:
+    """A replica that is no candidate any more looks like any follower, and nobody follows it."""
+    from controller import process as module
+
+    class Ending(LeaderElector):
+        async def run(self, lead: Callable[[], Awaitable[None]]) -> None:
+            end()
+
+    monkeypatch.setattr(module, "LeaderElector", Ending)
+    process = Process(settings_for(namespace, kubeconfig=kubeconfig), Marker().controllers)
+    task = asyncio.create_task(process.run())
+    try:
+        await until(task.done, "the process ends by itself")
+    finally:
+        process.stop()
+        await asyncio.wait({task})
+    with pytest.raises(BaseExceptionGroup) as caught:
+        task.result()
+    assert caught.group_contains(module.ServiceEnded)
+
+
+async def test_a_stop_ends_it_though_the_lease_is_lost_meanwhile(
+    client: Client, fault_proxy: FaultProxy, namespace: str
+) -> None:
+    """An outage: a pass hangs, the lease cannot be renewed, and then the process is told to stop."""
+    marker = Marker()
+    marker.gate = asyncio.Event()
+    await a_job(client, namespace, "hanging")
+    settings = settings_for(namespace, shutdown_grace=600, lease_duration=3, renew_deadline=2)
+    process = Process(settings, marker.controllers, configure=partial(_same, fault_proxy.configuration))
+    task = asyncio.create_task(process.run())
+    try:
+        await until(lambda: marker.under_way == 1 or task.done(), "a pass is under way")
+        fault_proxy.faults.add(Refuse(), when=Matching(path="/leases"))
+        process.stop()
+        await until(task.done, "the process ends by itself")
+    finally:
+        task.cancel()
+        await asyncio.wait({task})
+    task.result()
+    assert marker.under_way == 0
+
+
+@pytest.mark.parametrize("which", ["metrics", "gateway"])
+async def test_a_port_that_is_taken_is_named_with_its_setting(
+    kubeconfig: Path, namespace: str, which: str
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        settings = settings_for(namespace, kubeconfig=kubeconfig).model_copy(
+            update={f"{which}_listen_port": taken.getsockname()[1]}
+        )
+        with pytest.raises((CannotHave, BaseExceptionGroup)) as caught:
+            await Process(settings, Marker().controllers).run()
+    error = next(leaves(caught.value))
+    assert f"--{which}-listen-port" in str(error)
+    assert "already in use" in str(error)
+
+
+async def test_a_file_that_cannot_be_written_is_named_with_its_setting(
+    kubeconfig: Path, namespace: str, tmp_path: Path
+) -> None:
+    settings = settings_for(namespace, kubeconfig=kubeconfig, ports_file=tmp_path / "missing" / "ports.json")
+    with pytest.raises(BaseExceptionGroup) as caught:
+        await Process(settings, Marker().controllers).run()
+    assert "--ports-file" in str(next(leaves(caught.value)))
+
+
+def leaves(error: BaseException) -> Iterator[BaseException]:
+    if isinstance(error, BaseExceptionGroup):
+        for inner in error.exceptions:
+            yield from leaves(inner)
+    else:
+        yield error
 
 
 async def test_without_election_it_works_at_once_and_leaves_no_lease(

@@ -95,6 +95,17 @@ async def test_a_lost_lease_cancels_at_once_and_removes_the_sources() -> None:
     assert loop_clock() == 1
 
 
+async def test_a_lost_lease_shuts_the_queues_so_that_nothing_of_the_term_rings_on() -> None:
+    stage = Stage()
+    task = asyncio.create_task(stage.term.run(stage.stop))
+    await asyncio.sleep(1)
+    stage.queue.add_after(Key("lab", "later"), 86_400)
+    task.cancel()
+    await asyncio.wait({task})
+    assert stage.queue.closed
+    assert stage.queue.delayed == 0
+
+
 async def test_a_source_that_cannot_be_connected_ends_the_term() -> None:
     stage = Stage()
 

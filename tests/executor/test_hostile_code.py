@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import textwrap
-import time
 from collections.abc import AsyncIterator
 
 import pytest
@@ -123,11 +122,9 @@ async def test_a_fork_bomb_does_not_go_off(place: Workplace) -> None:
 
 
 async def test_fifty_megabytes_of_output_are_cut_with_a_note(place: Workplace) -> None:
-    started = time.monotonic()
     await place.run(an_order("print(('a' * 99 + '\\n') * 500_000)" + BELL))
     assert OUTPUT_LIMIT < len(place.printed.content) < OUTPUT_LIMIT + 100
     assert place.printed.content.endswith(b"[what the code prints beyond 1024 KiB is not shown]\n")
-    assert time.monotonic() - started < 60
 
 
 async def test_the_network_is_out_of_reach(place: Workplace) -> None:

@@ -20,7 +20,7 @@ from tests.informers.scripted import NoJitter, running
 
 pytestmark = pytest.mark.cluster
 
-DEADLINE = 30.0
+DEADLINE = 90.0
 
 
 async def eventually(condition: Callable[[], bool]) -> None:

@@ -123,6 +123,37 @@ async def test_an_object_that_becomes_unreadable_is_kept_as_it_was_by_a_relist(
     assert informer.get("ns", "odd").metadata.resource_version == "4"  # type: ignore[union-attr]
 
 
+@pytest.mark.parametrize("watch_list", [False, True])
+async def test_an_object_that_is_deleted_when_it_cannot_be_read_is_no_ghost(
+    server: ScriptedServer, watch_list: bool
+) -> None:
+    """Its last state does not fit the type either; skipped, the deletion would never be heard of."""
+    odd = thing("odd", 14) | {"value": "a string"}
+    gone = event("DELETED", odd | {"metadata": odd["metadata"] | {"resourceVersion": "15"}})
+    unreadable = event("MODIFIED", odd)
+    if watch_list:
+        server.will_watch(added("odd", 4), added("a", 3), bookmark(10, initial_end=True), unreadable, gone)
+        server.will_watch(added("a", 3), bookmark(20, initial_end=True))
+    else:
+        server.will_list(listed(10, thing("odd", 4), thing("a", 3)), listed(20, thing("a", 3)))
+        server.will_watch(unreadable, gone)
+    informer, diary = follow(server, watch_list=watch_list), Diary()
+    informer.add_handler(diary)
+    await run_for(informer, 10)
+    assert names(informer) == ["a"]
+    assert diary.entries[-1] == "delete odd unseen"
+
+
+async def test_an_unreadable_deletion_among_the_initial_events_keeps_nothing(server: ScriptedServer) -> None:
+    odd = thing("odd", 14) | {"value": "a string"}
+    server.will_watch(added("odd", 4), bookmark(10, initial_end=True), 5.0, error(410, "Expired"))
+    server.will_watch(event("ADDED", odd), event("DELETED", odd), bookmark(20, initial_end=True))
+    server.will_list(listed(20))
+    informer = follow(server, watch_list=True)
+    await run_for(informer, 20)
+    assert names(informer) == []
+
+
 async def test_events_from_the_past_are_never_applied_but_lead_to_a_relist(server: ScriptedServer) -> None:
     """Old events replayed after a reconnect brought deleted objects back to life elsewhere."""
     server.will_list(listed(10), listed(40, thing("a", 30)))

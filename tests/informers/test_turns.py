@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from informers import Informer
+from informers import Informer, handlers
 from informers.cache import RESYNC_SLICE
 from informers.handlers import SLICE
 from informers.reflector import LINES_A_TURN
@@ -110,6 +110,25 @@ async def test_h2_initial_events_are_told_in_slices(server: ScriptedServer) -> N
         await until(lambda: informer.synced, a_turn)
         assert len(listener.entries) == MANY
         assert listener.longest_row <= SLICE
+
+
+async def test_a_loop_that_stands_still_while_initial_events_are_told_loses_none(
+    server: ScriptedServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The deadline is for the server's silence. Had it ended the telling, nobody would go on with it later."""
+
+    async def a_long_turn() -> None:
+        await asyncio.sleep(1000)
+
+    monkeypatch.setattr(handlers, "let_others_run", a_long_turn)
+    lines = [added(f"t{number}", 1 + number) for number in range(MANY)]
+    server.will_watch(*lines, bookmark(MANY + 1, initial_end=True))
+    informer, diary = follow(server, watch_list=True), Diary()
+    informer.add_handler(diary)
+    async with running(informer):
+        await asyncio.sleep(10_000)
+        assert len(diary.entries) == MANY
+        assert informer.synced
 
 
 async def test_h2_a_burst_of_events_is_taken_in_slices(server: ScriptedServer) -> None:

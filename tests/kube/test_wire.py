@@ -23,6 +23,7 @@ from kube import (
     VersionTooLarge,
 )
 from kube.client import REQUEST_TIMEOUT
+from kube.transport import LONGEST_WAIT
 from tests.kube.servers import Recorded, serving, status
 
 pytestmark = pytest.mark.looptime
@@ -227,6 +228,28 @@ async def test_g45_a_wait_beyond_the_deadline_is_the_callers(looptime: Any) -> N
     assert caught.value.retry_after == 45
     assert len(server.requests) == 1
     assert looptime < 1
+
+
+@pytest.mark.parametrize(
+    ("header", "wait"),
+    [
+        ("45", 45),
+        ("86400", LONGEST_WAIT),
+        ("9" * 400, LONGEST_WAIT),
+        ("-45", None),
+        ("4.5", None),
+        ("Fri, 31 Dec 2100 23:59:59 GMT", None),
+        ("soon", None),
+    ],
+)
+async def test_g45_a_wait_is_whole_seconds_and_bounded(header: str, wait: float | None) -> None:
+    """As in client-go, whatever is no number of seconds leaves the wait to the caller's backoff."""
+    server = Recorded(lambda: status(503, "ServiceUnavailable", {"Retry-After": header}))
+    async with serving(server.answer) as there, Client(there, user_agent="test") as client:
+        with pytest.raises(ServiceUnavailable) as caught:
+            await client.get(CONFIG_MAPS, "any", "ns", timeout=30)
+    assert caught.value.retry_after == wait
+    assert len(server.requests) == 1
 
 
 async def test_g1_a_version_that_is_too_large_is_not_waited_for(looptime: Any) -> None:

@@ -74,7 +74,7 @@ class Pods:
     async def get(self, name: str = "pod") -> Pod:
         return await self.client.get(PODS, name, self.namespace)
 
-    async def until(self, condition: Callable[[Pod], bool], name: str = "pod", seconds: float = 30) -> Pod:
+    async def until(self, condition: Callable[[Pod], bool], name: str = "pod", seconds: float = 90) -> Pod:
         """Wait until the pod is as wanted; shows what it is like if that does not come."""
         last: Pod = {}
         try:
@@ -90,7 +90,7 @@ class Pods:
     async def ended(self, name: str = "pod") -> Pod:
         return await self.until(lambda pod: pod["status"]["phase"] in ("Succeeded", "Failed"), name)
 
-    async def until_gone(self, name: str = "pod", seconds: float = 30) -> None:
+    async def until_gone(self, name: str = "pod", seconds: float = 90) -> None:
         try:
             async with asyncio.timeout(seconds):
                 while True:
@@ -101,7 +101,7 @@ class Pods:
         except TimeoutError:
             pytest.fail(f"pod {name} is still there after {seconds} s")
 
-    async def until_logged(self, text: str, name: str = "pod", seconds: float = 30) -> None:
+    async def until_logged(self, text: str, name: str = "pod", seconds: float = 90) -> None:
         async with asyncio.timeout(seconds):
             while True:
                 with contextlib.suppress(BadRequest):  # it has not started yet

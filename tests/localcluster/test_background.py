@@ -48,7 +48,7 @@ def daemons_of(up: psutil.Process) -> list[psutil.Process]:
 
 
 def until_ended(processes: list[psutil.Process]) -> None:
-    _, alive = psutil.wait_procs(processes, timeout=20)
+    _, alive = psutil.wait_procs(processes, timeout=90)
     assert not alive
 
 

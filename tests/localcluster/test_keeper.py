@@ -21,14 +21,14 @@ async def start(keeper: Keeper, folder: Path, code: str) -> Child:
 
 
 async def until_logged(folder: Path) -> str:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(90):
         while not (text := (folder / "log").read_text()):  # noqa: ASYNC110 - the child writes it
             await asyncio.sleep(0.01)
     return text
 
 
 async def until_ended(pid: int) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(90):
         while psutil.pid_exists(pid):  # noqa: ASYNC110 - what is waited for happens in other processes
             await asyncio.sleep(0.01)
 
@@ -79,6 +79,21 @@ async def test_leaving_ends_children_and_those_that_they_left_behind(tmp_path: P
     assert not psutil.pid_exists(child.pid)
     assert not psutil.pid_exists(left_behind)
     assert not folder.exists()
+
+
+async def test_leaving_ends_also_what_a_child_that_has_ended_left_behind(tmp_path: Path) -> None:
+    deserter = (  # its group goes with it, so it waits until the other one has left that
+        "import os, time\n"
+        "told, tell = os.pipe()\n"
+        "if os.fork(): os.read(told, 1); raise SystemExit\n"
+        "os.setsid(); print(os.getpid(), flush=True); os.write(tell, b'!'); time.sleep(600)"
+    )
+    async with Keeper.start() as keeper:
+        child = await start(keeper, tmp_path, deserter)
+        left_behind = int(await until_logged(tmp_path))
+        assert await child.wait() == 0
+        assert psutil.pid_exists(left_behind)
+    assert not psutil.pid_exists(left_behind)
 
 
 async def test_a_killed_keeper_takes_its_children_with_it(tmp_path: Path) -> None:

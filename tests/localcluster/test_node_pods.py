@@ -130,7 +130,7 @@ async def test_a_container_that_will_not_listen_is_killed_after_its_grace(pods: 
     )
     await pods.until(running)
     await pods.client.delete(PODS, "pod", pods.namespace)
-    await pods.until_gone(seconds=20)
+    await pods.until_gone()
 
 
 async def test_a_deadline_ends_a_pod_as_failed(pods: Any) -> None:

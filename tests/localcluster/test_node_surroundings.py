@@ -302,7 +302,7 @@ async def test_a_claim_is_bound_and_keeps_what_pods_write(pods: Any, client: Cli
     bound = await client.get(PERSISTENT_VOLUME_CLAIMS, "results", pods.namespace)
     await client.raw("DELETE", f"/api/v1/namespaces/{pods.namespace}/pods")
     await client.delete(PERSISTENT_VOLUME_CLAIMS, "results", pods.namespace)
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(90):
         with pytest.raises(NotFound):
             while True:
                 await client.get(PERSISTENT_VOLUMES, bound["spec"]["volumeName"])

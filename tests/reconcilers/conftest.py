@@ -50,7 +50,7 @@ class Stage:
     async def job(self, name: str) -> QiskitJob:
         return await get_job(self.client, self.namespace, name)
 
-    async def until(self, name: str, *phases: str, seconds: float = 30.0) -> QiskitJob:
+    async def until(self, name: str, *phases: str, seconds: float = 90.0) -> QiskitJob:
         return await in_phase(self.client, self.namespace, name, *phases, seconds=seconds)
 
 

@@ -266,7 +266,7 @@ async def get_backend(client: Client, namespace: str, name: str) -> QiskitBacken
 
 
 async def eventually(
-    check: Callable[[], Any], *, seconds: float = 30.0, what: str = "the expected state"
+    check: Callable[[], Any], *, seconds: float = 90.0, what: str = "the expected state"
 ) -> Any:
     """Poll until `check` (sync or async) gives something true, and return it."""
     last: Any = None
@@ -284,7 +284,7 @@ async def eventually(
 
 
 async def in_phase(
-    client: Client, namespace: str, name: str, *phases: str, seconds: float = 30.0
+    client: Client, namespace: str, name: str, *phases: str, seconds: float = 90.0
 ) -> QiskitJob:
     """Wait until the job is in one of the phases."""
     last: list[QiskitJob] = []

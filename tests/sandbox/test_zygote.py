@@ -47,11 +47,16 @@ class Sleeper:
 
 
 async def test_children_run_at_the_same_time_and_get_their_own_payload(run: Run) -> None:
-    payloads = [f"send(b'{n}'); time.sleep(0.2)" for n in range(8)]
-    started = time.monotonic()
-    outcomes = await asyncio.gather(*(run(p) for p in payloads))
+    """Each waits for an answer that is given when all have asked."""
+    all_here = asyncio.Barrier(8)
+
+    async def meet(question: bytes) -> bytes:
+        await all_here.wait()
+        return question
+
+    outcomes = await asyncio.gather(*(run(f"send(send.ask(b'{n}'))", answer=meet) for n in range(8)))
+    assert [o.end for o in outcomes] == [Exited(0)] * 8
     assert [o.messages for o in outcomes] == [(str(n).encode(),) for n in range(8)]
-    assert time.monotonic() - started < sum(o.wall_seconds for o in outcomes)
 
 
 async def test_a_large_payload_arrives_whole(run: Run) -> None:
