@@ -110,10 +110,12 @@ def _another_attempt(world: World) -> Decision:
 
 
 def _pending(world: World, pod: Pod) -> Decision:
-    """The pod does not run yet: show what holds it up, and wait for it in place."""
-    recorded = condition_since(world.job, JobCondition.SCHEDULED)
-    since = recorded if recorded is not None else moment(pod.metadata.creation_timestamp)
-    since = since if since is not None else world.now
+    """The pod does not run yet: show what holds it up, and wait for it in place.
+
+    A pod may be made long after its attempt was recorded: whoever recorded it died, or nobody answered.
+    """
+    moments = (condition_since(world.job, JobCondition.SCHEDULED), moment(pod.metadata.creation_timestamp))
+    since = max((at for at in moments if at is not None), default=world.now)
     deadline = pending_deadline(world.job, since)
     cause = waiting_cause(pod)
     if world.now >= deadline:

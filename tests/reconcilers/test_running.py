@@ -240,6 +240,13 @@ def test_a_pod_that_does_not_begin_in_time_fails_with_its_cause(pod: Any, reason
     assert "timeouts.pending, 10m" in (status.message or "")
 
 
+def test_a_pod_that_was_made_late_has_all_the_time_to_begin() -> None:
+    """The operator was away between the attempt's record and its pod: the pod is not to blame."""
+    late = a_pod().with_metadata(creation_timestamp=at(700))
+    assert step_of(a_world(SUBMITTED, late, seconds=705)) == Rest(595.0)
+    assert recorded(a_world(SUBMITTED, late, seconds=1300)).status.phase == Phase.FAILED
+
+
 def test_a_failed_jobs_pod_that_still_waits_is_ended() -> None:
     job = a_job().ended(Phase.FAILED)
     world = a_world(job, a_pod())
