@@ -46,7 +46,7 @@ SETTINGS = JobSettings(executor_image="executor:1")
 
 WORDS = st.sampled_from(
     [
-        "", "0", "1", "2", "-1", "10s", "5m", "1h30m", "0s", "forever", "1Gi", "512Mi", "1e400", "½",
+        "", "0", "1", "2", "-1", "10s", "5m", "1h30m", "0s", "9" * 30 + "h", "forever", "1Gi", "512Mi", "1e400", "½",
         "True", "False", "Unknown", "inline", "configmap", "pvc", "local_simulator", "ibm_quantum", "normal",
         "urgent", "job-1", "pod-1", "executor", "Pending", "Running", "Succeeded", "Failed", "Evicted",
         "PodScheduled", "DisruptionTarget", "ImagePullBackOff", "OOMKilled", "Queued", "SourceNotFound",

@@ -329,6 +329,13 @@ class TestRetries:
             waits.append(status.next_retry_at)
         assert waits == [at(seconds) for seconds in (10, 20, 40, 80, 160, 300, 300, 300)]
 
+    def test_a_wait_beyond_the_calendar_is_recorded_as_its_end(self) -> None:
+        """The schema takes it; a decision that fails on it would be tried again without end."""
+        forever = "9" * 30 + "h"
+        job = RUNNING.with_spec(retryPolicy={"backoff": {"initial": forever, "maximum": forever}})
+        status = recorded(a_world(job, pod_absent=True, result_absent=True)).status
+        assert (status.phase, status.next_retry_at) == (Phase.RETRYING, "9999-12-31T23:59:59Z")
+
     def test_the_last_retry_is_followed_by_failed(self) -> None:
         job = RUNNING.with_status(retry_count=3)
         status = recorded(a_world(job, pod_absent=True, result_absent=True)).status
