@@ -28,6 +28,7 @@ from kube import (
     QISKIT_JOBS,
     ApiError,
     Client,
+    Invalid,
     NotFound,
     ObjectReference,
     PartialObject,
@@ -340,7 +341,9 @@ class JobReconciler:
             backend = await self.client.get(
                 QISKIT_BACKENDS, name, world.job.metadata.namespace, type=QiskitBackend
             )
-        except NotFound:
+        except (NotFound, Invalid):  # the spec takes text that is no object's name, such as ".."
+            return replace(world, backend_absent=True)
+        if backend.metadata.name != name:  # "pool/status" is read as a part of pool
             return replace(world, backend_absent=True)
         return replace(world, backend=backend)
 

@@ -545,8 +545,12 @@ class TestQueue:
             done = await stage.job("normal")
             assert done.status.queue_position is None
 
-    async def test_a_backend_that_is_missing(self, stage: Stage) -> None:
+    @pytest.mark.parametrize("name", ["nowhere", "..", "pool/status"])
+    async def test_a_backend_that_is_missing(self, stage: Stage, name: str) -> None:
+        """Whatever a job calls it: no text is taken for the path of something else."""
+        await create_backend(stage.client, stage.namespace, "pool")
         async with stage.operator():
-            await stage.create("bell", backend={"type": "local_simulator", "name": "nowhere"})
+            await stage.create("bell", backend={"type": "local_simulator", "name": name})
             job = await stage.until("bell", "Failed")
             assert job.status.reason == "BackendNotFound"
+            assert name in (job.status.message or "")
