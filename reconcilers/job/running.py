@@ -75,7 +75,7 @@ def _without_pod(world: World) -> Decision:
     if handle is not None and handle.attempt.number == status.attempt:
         if status.job_id != handle.id:
             return _record_execution(world, handle.id, handle.name, running=False)
-        if world.now < world.handle_since + CACHE_GRACE and not world.pod_absent:
+        if _submitted_within(world, CACHE_GRACE) and not world.pod_absent:
             return Rest(CACHE_GRACE)
     if status.job_id is None or world.slot_pod is not None:
         return Submit()
@@ -86,12 +86,16 @@ def _without_pod(world: World) -> Decision:
 
 def _record_execution(world: World, execution_id: str, name: str, *, running: bool) -> Decision:
     """Record which pod may have the work; together with Running if that comes soon."""
-    due = world.handle_since + RECORDED_BY if world.handle is not None else world.now
-    if not running and world.now < due:
-        return Rest(due - world.now)
+    if not running and world.handle is not None and _submitted_within(world, RECORDED_BY):
+        return Rest(world.handle_since + RECORDED_BY - world.now)
     status = statuses.submitted(world, execution_id, f"pod {name}", running=running)
     event = Event("Normal", "Submitted", f"attempt {status.attempt} is pod {name}")
     return Record(status, (event, phase_event(status)) if running else (event,))
+
+
+def _submitted_within(world: World, seconds: float) -> bool:
+    """Whether the handle is no older. One from the future is of a clock that was set back since: it is old."""
+    return world.handle_since <= world.now < world.handle_since + seconds
 
 
 def _recorded(world: World, execution_id: str) -> World:

@@ -101,6 +101,11 @@ def recorded(world: World) -> Record:
             FindExecution(),
             id="what does not show up is asked for",
         ),
+        pytest.param(
+            a_world(SUBMITTED, handle=HANDLE, handle_since=T0 + 3600),
+            FindExecution(),
+            id="nor does it wait for a clock that was set back",
+        ),
         pytest.param(a_world(RUNNING), FindExecution(), id="a pod that the cache lacks is asked for"),
         pytest.param(
             a_world(RUNNING, pod_absent=True), FindResult(), id="before a pod is lost its result is asked for"
@@ -185,6 +190,10 @@ def test_the_pod_is_recorded_before_it_can_ask_for_the_work() -> None:
     assert (step.status.phase, step.status.job_id) == (Phase.SCHEDULING, "pod-1")
     assert is_true(step.status.conditions, "Submitted")
     assert [event.reason for event in step.events] == ["Submitted"]
+
+
+def test_a_clock_that_is_set_back_delays_no_record() -> None:
+    assert recorded(a_world(SCHEDULED, handle=HANDLE, handle_since=T0 + 3600)).status.job_id == "pod-1"
 
 
 def test_a_pod_that_runs_already_is_recorded_in_the_same_write() -> None:
