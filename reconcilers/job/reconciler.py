@@ -170,7 +170,8 @@ class JobReconciler:
         # Whose a pod is its controller's UID says; a label may be anybody's (G41).
         pods = tuple(self.pods.by_index(BY_OWNER, metadata.uid))
         handle, since = self._awaited(newest, pods)
-        slots = self.pods.by_index(BY_UID, status.job_id) if status.job_id else []
+        recorded = self.pods.by_index(BY_UID, status.job_id) if status.job_id else []
+        slots = [pod for pod in recorded if not _is_controlled(pod, newest)]
         name = newest.spec.backend.name
         backend = self.backends.get(metadata.namespace, name) if name is not None else None
         stored = (
@@ -184,6 +185,7 @@ class JobReconciler:
             job=newest,
             pods=pods,
             slot_pod=next((pod for pod in slots if is_free(pod)), None),
+            slot_taken=bool(slots) and not any(map(is_free, slots)),
             handle=handle,
             handle_since=since,
             result=next(stored, None) or world.result,
@@ -330,7 +332,8 @@ class JobReconciler:
         attempt = attempt_of(world.job)
         handle = await self._backend(world.job).find(attempt)
         if handle is None:
-            return replace(world, pod_absent=True)
+            # Nor is the warm pod there that came with the place.
+            return replace(world, pod_absent=True, place=None)
         # It is there, and the cache will show it.
         self._submitted[world.job.metadata.uid] = (handle, self.now())
         return world

@@ -81,6 +81,8 @@ def _without_pod(world: World) -> Decision:
         return Submit()
     if not world.pod_absent:
         return FindExecution()
+    if world.slot_taken:
+        return _another_attempt(world)
     return _end(world, Ending(Reason.EXECUTOR_LOST, "the executor's pod is gone"))
 
 
@@ -105,7 +107,7 @@ def _recorded(world: World, execution_id: str) -> World:
 
 
 def _another_attempt(world: World) -> Decision:
-    """The warm pod was gone before it could be claimed: nothing ran, so this is no retry."""
+    """The warm pod was gone, or somebody else's, before it could be claimed: nothing ran, so this is no retry."""
     if world.place is None:
         return TakePlace()
     slot = world.place.slot if isinstance(world.place, Admitted) else None

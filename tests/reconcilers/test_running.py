@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -327,6 +328,16 @@ def test_a_warm_pod_that_was_gone_costs_no_retry() -> None:
     slot = Slot(id="warm-2", name="warm-2", version="1")
     warm = recorded(a_world(job, slot_gone=True, place=Admitted(slot))).status
     assert (warm.phase, warm.attempt, warm.job_id) == (Phase.RUNNING, 2, "warm-2")
+
+
+def test_a_warm_pod_that_another_job_has_costs_no_retry() -> None:
+    """Whoever recorded it died before the claim. The pool's pod is still to be seen: it never was this job's."""
+    job = a_job().running(job_id="warm-1")
+    assert step_of(a_world(job, slot_taken=True)) == FindExecution(), "the cache may lag behind the claim"
+    world = a_world(job, slot_taken=True, pod_absent=True)
+    assert step_of(world) == TakePlace()
+    status = recorded(replace(world, place=Admitted())).status
+    assert (status.phase, status.attempt, status.retry_count) == (Phase.SCHEDULING, 2, 0)
 
 
 class TestRetries:
