@@ -15,8 +15,10 @@ from types import TracebackType
 
 import msgspec
 
+from api.conditions import JobCondition
 from api.names import API_VERSION
 from api.phases import is_terminal
+from api.reasons import Reason
 from api.seal import Seal
 from api.views import QiskitBackend, QiskitBackendSpec, QiskitJob, QiskitJobStatus
 from backends import Backend, Handle, ProviderUnavailable, Refused, SlotGone
@@ -56,6 +58,7 @@ from reconcilers.job.decisions import (
 from reconcilers.job.errands import Errands
 from reconcilers.job.indexes import BY_JOB, BY_OWNER, BY_UID, lean
 from reconcilers.job.machine import decide
+from reconcilers.job.moments import condition_since, pending_deadline
 from reconcilers.job.outputs import check_output, find_result
 from reconcilers.job.places import Places
 from reconcilers.job.receipts import is_result_of
@@ -325,8 +328,19 @@ class JobReconciler:
         except SlotGone:
             tried = world.slots_tried | {slot.id} if slot is not None else world.slots_tried
             return replace(world, slot_gone=True, place=None, slots_tried=tried)
+        except (ProviderUnavailable, ApiError) as error:
+            if not self._has_waited(job):
+                raise
+            pending = job.spec.timeouts.pending
+            message = f"the attempt could not be started within timeouts.pending, {pending}: {error}"
+            return replace(world, refusal=(Reason.PROVIDER_UNAVAILABLE, message))
         self._submitted[job.metadata.uid] = (handle, self.now())
         return world
+
+    def _has_waited(self, job: QiskitJob) -> bool:
+        """Whether the attempt has been waiting since it was recorded for as long as it may."""
+        since = condition_since(job, JobCondition.SCHEDULED)
+        return since is not None and self.now() >= pending_deadline(job, since)
 
     async def _find_execution(self, world: World) -> World:
         attempt = attempt_of(world.job)

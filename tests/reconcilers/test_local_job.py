@@ -21,6 +21,7 @@ from kube import (
     PERSISTENT_VOLUME_CLAIMS,
     PODS,
     QISKIT_JOBS,
+    InternalError,
     NotFound,
     PartialObject,
     Pod,
@@ -243,6 +244,23 @@ class TestFailures:
             job = await stage.until("bell", "Failed", "Completed")
             assert job.status.reason == "PodRejected"
             assert "16Mi" in (job.status.message or "")
+
+    async def test_a_cluster_that_takes_no_pods_is_told_and_tried_again(self, stage: Stage) -> None:
+        """An admission webhook that is down answers 500 for as long as it is: no job waits for that unseen."""
+
+        def broken(method: str, path: str) -> None:
+            if method == "POST" and path.endswith("/pods"):
+                raise InternalError(500, "InternalError", "failed calling webhook")
+
+        async with stage.operator() as operator:
+            operator.client.before = broken
+            await stage.create("bell", timeouts={"pending": "1s"}, retryPolicy={**SOON, "maxRetries": 100})
+            job = await stage.until("bell", "Retrying")
+            assert job.status.reason == "ProviderUnavailable"
+            assert "failed calling webhook" in (job.status.message or "")
+            operator.client.before = lambda method, path: None
+            done = await stage.until("bell", "Completed", "Failed")
+            assert done.status.phase == "Completed", done.status
 
     async def test_a_full_quota_is_waited_for(self, stage: Stage) -> None:
         path = f"/api/v1/namespaces/{stage.namespace}/resourcequotas"
