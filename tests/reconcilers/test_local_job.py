@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from api.conditions import find_condition, is_true
-from api.names import LABEL_JOB_UID
+from api.names import LABEL_JOB_UID, LABEL_MANAGED_BY
 from api.views import QiskitJob
 from backends import Attempt, Owner
 from backends.aer.names import pod_name
@@ -182,6 +182,18 @@ class TestFailures:
             await stage.until("bell", "Running")
             [pod] = await pods_of(stage, job)
             await stage.client.delete(PODS, pod.metadata.name, stage.namespace)
+            done = await stage.until("bell", "Completed", "Failed")
+            assert (done.status.phase, done.status.attempt) == ("Completed", 2)
+
+    async def test_a_pod_that_lost_its_labels_is_followed_by_another_attempt(self, stage: Stage) -> None:
+        """No cache shows it any more and no gateway serves it: its end would be waited for without end."""
+        stage.node.plans["bell"] = [RUNS, SUCCEEDS]
+        async with stage.operator():
+            job = await stage.create("bell", retryPolicy=SOON)
+            await stage.until("bell", "Running")
+            [pod] = await pods_of(stage, job)
+            bare = {"metadata": {"labels": {LABEL_MANAGED_BY: None}}}
+            await stage.client.merge_patch(PODS, pod.metadata.name, bare, stage.namespace)
             done = await stage.until("bell", "Completed", "Failed")
             assert (done.status.phase, done.status.attempt) == ("Completed", 2)
 
