@@ -122,16 +122,18 @@ class Doorkeeper:
     async def _hand_out(self, pod: Pod, claim: Assignment, job: QiskitJob) -> web.StreamResponse:
         container = pod.spec.containers[0]
         limits = container.resources.limits
+        backend = self._backend(job)
         try:
             order = await write_order(
                 self.client,
                 job,
-                self._backend(job),
+                backend,
                 attempt=claim.attempt,
                 image=container.image,
                 limits=Limits(
                     memory_bytes=parse_memory(limits["memory"]) if "memory" in limits else None,
                     cpus=float(parse_cpu(limits["cpu"])) if "cpu" in limits else None,
+                    qubits=backend.spec.limits.qubits if backend is not None else None,
                 ),
                 settings=self.orders,
             )

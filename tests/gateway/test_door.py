@@ -59,9 +59,11 @@ class World:
     namespace: str
     gateway: Gateway
 
-    async def job(self, name: str, output: dict[str, Any] | None = None) -> dict[str, Any]:
+    async def job(
+        self, name: str, output: dict[str, Any] | None = None, backend: dict[str, Any] | None = None
+    ) -> dict[str, Any]:
         spec = {
-            "backend": {"type": "local_simulator"},
+            "backend": {"type": "local_simulator", **(backend or {})},
             "circuit": {"source": "inline", "code": CODE},
             "output": output or {},
         }
@@ -184,6 +186,17 @@ async def test_an_executor_gets_its_work_and_hands_in_its_result(world: World) -
     assert stored.read(Accepted).location == "bell-results"
     kept = await world.client.get(CONFIG_MAPS, "bell-results", world.namespace)
     assert kept["data"]["results.json"].encode() == DOCUMENT
+
+
+async def test_the_largest_circuit_that_a_backend_takes_goes_with_the_work(world: World) -> None:
+    body = {"metadata": {"name": "classroom"}, "spec": {"type": "local_simulator", "limits": {"qubits": 5}}}
+    body |= {"apiVersion": "quantum.io/v1", "kind": "QiskitBackend"}
+    await world.client.create(QISKIT_BACKENDS, body, world.namespace)
+    _, _, token = await world.running("bell", backend={"name": "classroom"})
+    async with asyncio.timeout(30):
+        # The gateway's caches of jobs and of backends are two watches.
+        while (await world.call("GET", "/v1/work", token)).read(WorkOrder).limits.qubits != 5:  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
 
 
 async def test_an_executor_that_is_early_is_held_until_it_is_recorded(world: World) -> None:
