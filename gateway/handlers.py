@@ -30,7 +30,7 @@ from gateway.output import TooLarge
 from gateway.results import Refused, store
 from gateway.waiting import Changes
 from informers.informer import Informer
-from kube import ApiError, Client, Pod
+from kube import QISKIT_BACKENDS, ApiError, Client, NotFound, Pod
 from messages.failure import ExecutorReason
 from messages.work import WORK_POLL_SECONDS, Accepted, HandIn, Limits, Progress, Refusal
 
@@ -122,8 +122,8 @@ class Doorkeeper:
     async def _hand_out(self, pod: Pod, claim: Assignment, job: QiskitJob) -> web.StreamResponse:
         container = pod.spec.containers[0]
         limits = container.resources.limits
-        backend = self._backend(job)
         try:
+            backend = await self._backend(job)
             order = await write_order(
                 self.client,
                 job,
@@ -146,9 +146,26 @@ class Doorkeeper:
         )
         return _answer(order)
 
-    def _backend(self, job: QiskitJob) -> QiskitBackend | None:
-        name = job.spec.backend.name
-        return self.backends.get(job.metadata.namespace, name) if name else None
+    async def _backend(self, job: QiskitJob) -> QiskitBackend | None:
+        """The backend whose noise, method and limits the work has; none of them is left out for a cache that lags.
+
+        Raises:
+            NoOrder: if it was deleted.
+            kube.ApiError: if the API server cannot be asked.
+        """
+        name, namespace = job.spec.backend.name, job.metadata.namespace
+        if name is None:
+            return None
+        cached = self.backends.get(namespace, name)
+        if cached is not None:
+            return cached
+        try:
+            return await self.client.get(QISKIT_BACKENDS, name, namespace, type=QiskitBackend)
+        except NotFound:
+            raise NoOrder(
+                ExecutorReason.BACKEND_NOT_FOUND,
+                f"QiskitBackend {name!r} was deleted before its work was handed out",
+            ) from None
 
     async def _caller(self, request: web.Request) -> Caller:
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")
