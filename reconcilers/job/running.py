@@ -15,6 +15,7 @@ from reconcilers.job import statuses
 from reconcilers.job.decisions import (
     Decision,
     Event,
+    FindBackend,
     FindExecution,
     FindResult,
     Record,
@@ -30,7 +31,7 @@ from reconcilers.job.moments import (
     moment,
     pending_deadline,
 )
-from reconcilers.job.outcomes import fail, fail_or_retry, phase_event
+from reconcilers.job.outcomes import fail, fail_or_retry, fail_without_backend, phase_event
 from reconcilers.job.settings import JobSettings
 from reconcilers.job.submissions import backend_name
 from reconcilers.job.world import Admitted, World
@@ -78,12 +79,19 @@ def _without_pod(world: World) -> Decision:
         if _submitted_within(world, CACHE_GRACE) and not world.pod_absent:
             return Rest(CACHE_GRACE)
     if status.job_id is None or world.slot_pod is not None:
-        return Submit()
+        return _submit(world)
     if not world.pod_absent:
         return FindExecution()
     if world.slot_taken:
         return _another_attempt(world)
     return _end(world, Ending(Reason.EXECUTOR_LOST, "the executor's pod is gone"))
+
+
+def _submit(world: World) -> Decision:
+    """Submit with what the backend says, never without: it may be gone since the attempt was recorded."""
+    if world.job.spec.backend.name is None or world.backend is not None:
+        return Submit()
+    return fail_without_backend(world) if world.backend_absent else FindBackend()
 
 
 def _record_execution(world: World, execution_id: str, name: str, *, running: bool) -> Decision:

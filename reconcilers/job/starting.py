@@ -23,7 +23,7 @@ from reconcilers.job.decisions import (
 )
 from reconcilers.job.failures import Ending
 from reconcilers.job.moments import condition_since, moment, pending_deadline
-from reconcilers.job.outcomes import fail, fail_or_retry, phase_event, unless_recorded
+from reconcilers.job.outcomes import fail, fail_or_retry, fail_without_backend, phase_event, unless_recorded
 from reconcilers.job.sizing import shortage
 from reconcilers.job.submissions import backend_name, resources_of
 from reconcilers.job.world import (
@@ -134,10 +134,7 @@ def _refusal_of_spec(world: World) -> Decision | None:
         created = moment(job.metadata.creation_timestamp)
         if created is not None and world.now < created + BACKEND_GRACE:
             return Rest(1.0)
-        name, namespace = choice.name, job.metadata.namespace
-        return fail(
-            world, Ending(Reason.BACKEND_NOT_FOUND, f"namespace {namespace} has no QiskitBackend {name!r}")
-        )
+        return fail_without_backend(world)
     most = backend.spec.limits.shots
     if most is not None and shots > most:
         return fail(

@@ -15,6 +15,7 @@ from messages.failure import EXIT_CODES, ExecutorReason, Failure
 from reconcilers.job.decisions import (
     Decision,
     DeleteJob,
+    FindBackend,
     FindExecution,
     FindResult,
     Record,
@@ -30,6 +31,7 @@ from tests.reconcilers.builders import (
     NAMESPACE,
     T0,
     JobBuilder,
+    a_backend,
     a_job,
     a_pod,
     a_result,
@@ -289,6 +291,15 @@ def test_an_attempt_that_ended_without_a_result(pod: Any, phase: Phase, reason: 
     scheduled = find_condition(status.conditions, "Scheduled")
     assert scheduled is not None
     assert scheduled.status == "False"
+
+
+def test_an_attempt_is_submitted_with_what_its_backend_says_or_not_at_all() -> None:
+    """The process died after the record: the next one looks for the backend again, and it may be gone."""
+    job = SCHEDULED.with_spec(backend={"type": "local_simulator", "name": "pool"})
+    assert step_of(a_world(job)) == FindBackend()
+    assert step_of(a_world(job, backend=a_backend())) == Submit()
+    status = recorded(a_world(job, backend_absent=True)).status
+    assert (status.phase, status.reason) == (Phase.FAILED, "BackendNotFound")
 
 
 def test_a_pod_that_is_gone_is_lost() -> None:
