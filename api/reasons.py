@@ -223,8 +223,9 @@ REASONS: Mapping[str, ReasonText] = {
     ),
     Reason.PROVIDER_UNAVAILABLE: ReasonText(
         _R,
-        "The host of the URL or repository does not answer, or answers with an error of its own.",
-        "Nothing to do; if it comes again, check the address.",
+        "The host of the URL or repository does not answer, or answers with an error of its own; or the cluster "
+        "did not answer properly to the executor's pod for all of `timeouts.pending`.",
+        "Nothing to do; if it comes again, check the address, or the admission webhook that the message names.",
     ),
     Reason.QUEUED: ReasonText(
         _N,

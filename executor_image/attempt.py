@@ -107,6 +107,7 @@ class Attempt:
             pod_overhead_bytes=pod_overhead_bytes(),
             threads=self.settings.threads,
             keep_circuits=order.output.format == "qpy",
+            most_qubits=limits.qubits,
         )
 
     async def _in_child(

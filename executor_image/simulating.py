@@ -81,7 +81,12 @@ class Simulation:
         self._send(encode(Done(versions=versions(), device=_described(self._device), qpy=kept)))
 
     def _prepare(self, circuit: QuantumCircuit, parameters: dict[str, float]) -> _Ready:
-        execution = self._step.execution
+        execution, most = self._step.execution, self._step.most_qubits
+        if most is not None and circuit.num_qubits > most:
+            raise Failed(
+                ExecutorReason.INSUFFICIENT_RESOURCES,
+                f"circuit {circuit.name} has {circuit.num_qubits} qubits, and its backend takes at most {most}",
+            )
         facts = describe(
             circuit,
             method=execution.method,

@@ -30,7 +30,7 @@ class Built(msgspec.Struct, frozen=True, tag="built"):
 
 
 class Simulate(msgspec.Struct, frozen=True, kw_only=True, tag="simulate"):
-    """Run frozen circuits. Both seeds of `execution` are set.
+    """Run frozen circuits, none of more qubits than `most_qubits`. Both seeds of `execution` are set.
 
     `memory_bytes` is what states may take, `pod_overhead_bytes` what the pod needs beyond; `threads` how many
     threads the simulator may use. With `keep_circuits` the transpiled circuits come back as QPY.
@@ -42,6 +42,7 @@ class Simulate(msgspec.Struct, frozen=True, kw_only=True, tag="simulate"):
     pod_overhead_bytes: int
     threads: int
     keep_circuits: bool
+    most_qubits: int | None = None
 
 
 class Reached(msgspec.Struct, frozen=True, tag="reached"):

@@ -31,7 +31,7 @@ from gateway.output import TooLarge
 from gateway.results import Refused, live_assignment, refused, store
 from gateway.waiting import Changes
 from informers.informer import Informer
-from kube import ApiError, Client, Pod
+from kube import QISKIT_BACKENDS, ApiError, Client, NotFound, Pod
 from messages.failure import ExecutorReason
 from messages.work import WORK_POLL_SECONDS, Accepted, HandIn, Limits, Progress, Refusal
 
@@ -140,15 +140,17 @@ class Doorkeeper:
         container = pod.spec.containers[0]
         limits = container.resources.limits
         try:
+            backend = await self._backend(job)
             order = await write_order(
                 self.client,
                 job,
-                self._backend(job),
+                backend,
                 attempt=claim.attempt,
                 image=container.image,
                 limits=Limits(
                     memory_bytes=parse_memory(limits["memory"]) if "memory" in limits else None,
                     cpus=float(parse_cpu(limits["cpu"])) if "cpu" in limits else None,
+                    qubits=backend.spec.limits.qubits if backend is not None else None,
                 ),
                 settings=self.orders,
             )
@@ -161,9 +163,26 @@ class Doorkeeper:
         )
         return _answer(order)
 
-    def _backend(self, job: QiskitJob) -> QiskitBackend | None:
-        name = job.spec.backend.name
-        return self.backends.get(job.metadata.namespace, name) if name else None
+    async def _backend(self, job: QiskitJob) -> QiskitBackend | None:
+        """The backend whose noise, method and limits the work has; none of them is left out for a cache that lags.
+
+        Raises:
+            NoOrder: if it was deleted.
+            kube.ApiError: if the API server cannot be asked.
+        """
+        name, namespace = job.spec.backend.name, job.metadata.namespace
+        if name is None:
+            return None
+        cached = self.backends.get(namespace, name)
+        if cached is not None:
+            return cached
+        try:
+            return await self.client.get(QISKIT_BACKENDS, name, namespace, type=QiskitBackend)
+        except NotFound:
+            raise NoOrder(
+                ExecutorReason.BACKEND_NOT_FOUND,
+                f"QiskitBackend {name!r} was deleted before its work was handed out",
+            ) from None
 
     async def _caller(self, request: web.Request) -> Caller:
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")

@@ -36,6 +36,7 @@ class ExecutorReason(StrEnum):
     EXECUTOR_LOST = "ExecutorLost"
     GATEWAY_UNAVAILABLE = "GatewayUnavailable"
     INVALID_SPEC = "InvalidSpec"
+    BACKEND_NOT_FOUND = "BackendNotFound"
 
 
 EXIT_CODES: dict[ExecutorReason, int] = {reason: 64 + i for i, reason in enumerate(ExecutorReason)}

@@ -43,10 +43,12 @@ class Execution(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
-    """What the pod may use, so that the sandbox can refuse before the kernel kills."""
+    """What the pod may use, so that the sandbox can refuse before the kernel kills. `qubits` is the largest
+    circuit that the backend takes: validation sees what the code chooses to show it, only this step counts."""
 
     memory_bytes: int | None = None
     cpus: float | None = None
+    qubits: int | None = None
 
 
 class Output(msgspec.Struct, frozen=True, kw_only=True):

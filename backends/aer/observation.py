@@ -6,6 +6,8 @@ from api.names import (
     ANNOTATION_CLAIM,
     LABEL_ATTEMPT,
     LABEL_JOB_UID,
+    LABEL_MANAGED_BY,
+    MANAGED_BY,
 )
 from backends.aer.pods import CONTAINER
 from backends.contract import Attempt, State, Status
@@ -13,10 +15,15 @@ from kube import ContainerState, Pod
 
 
 def belongs_to(pod: Pod, attempt: Attempt) -> bool:
-    """Whether the pod is controlled by the attempt's job and was made, or claimed, for this attempt."""
+    """Whether the pod is controlled by the attempt's job and was made, or claimed, for this attempt.
+
+    One without the label that caches and gateways follow pods by is nobody's: it is never given work, never seen
+    to end, and so never waited for.
+    """
     controller = pod.metadata.controller
     return (
         controller is not None
+        and pod.metadata.labels.get(LABEL_MANAGED_BY) == MANAGED_BY
         and controller.uid == attempt.owner.uid
         and pod.metadata.labels.get(LABEL_JOB_UID) == attempt.owner.uid
         and pod.metadata.labels.get(LABEL_ATTEMPT) == str(attempt.number)

@@ -6,6 +6,7 @@ pod reason or disruption by the cluster         PodEvicted, NodeLost, ExecutionT
 report with any other reason                    that reason
 OOMKilled                                       OutOfMemory
 exit code of messages.failure                   its reason
+container that its node lost sight of           NodeLost
 deleted by somebody                             ExecutorLost
 exit code 0 (and no result)                     ExecutorLost
 any other exit code, signal                     ExecutorCrashed
@@ -50,6 +51,10 @@ _POD_REASONS = {
     "Terminated": Reason.NODE_LOST,
     "DeadlineExceeded": Reason.EXECUTION_TIMEOUT,
 }
+_OUT_OF_SIGHT = frozenset({"ContainerStatusUnknown", "Unknown"})
+"""What a kubelet, and containerd, say of a container that they find gone after their node went down: exit codes
+137 and 255 are made up then."""
+
 _NODE_GONE = frozenset({"DeletionByTaintManager", "DeletionByPodGC"})
 _IMAGE_PROBLEMS = frozenset(
     {
@@ -139,6 +144,11 @@ def _ending_without_report(pod: Pod, terminated: Terminated) -> Ending:
         return Ending(Reason.OUT_OF_MEMORY, "the executor used more memory than its limit and was killed")
     if code in REASONS_BY_EXIT_CODE:
         return Ending(REASONS_BY_EXIT_CODE[code], f"the executor ended with exit code {code} and no report")
+    if terminated.reason in _OUT_OF_SIGHT:
+        return Ending(
+            Reason.NODE_LOST,
+            _line("the node lost sight of the executor", terminated.reason, terminated.message),
+        )
     if pod.metadata.deletion_timestamp is not None:
         return Ending(Reason.EXECUTOR_LOST, f"pod {pod.metadata.name} was deleted while it ran")
     if code == 0:

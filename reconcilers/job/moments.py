@@ -15,6 +15,9 @@ from api.views import QiskitJob
 
 DEFAULT_PENDING = 600.0
 
+CALENDAR_END = parse_time("9999-12-31T23:59:59Z")
+"""The last second that a timestamp can name."""
+
 EXECUTION_GRACE = 30.0
 """Seconds that an executor gets beyond maxExecutionTime to say itself that the time is over: its word has
 more to tell than the deletion of its pod."""
@@ -41,8 +44,11 @@ def moment(text: str | None) -> float | None:
 
 
 def stamp(time: float) -> str:
-    """A timestamp that is not before `time`: whole seconds, rounded up, so that nothing is due too early."""
-    return format_time(math.ceil(time))
+    """A timestamp that is not before `time`: whole seconds, rounded up, so that nothing is due too early.
+
+    A duration of the schema may be longer than the calendar: what is due after its end is due at its end.
+    """
+    return format_time(math.ceil(min(time, CALENDAR_END)))
 
 
 def total_deadline(job: QiskitJob) -> float | None:

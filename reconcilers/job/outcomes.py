@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from api.phases import Phase
-from api.reasons import is_retried
+from api.reasons import Reason, is_retried
 from api.views import QiskitJobStatus
 from reconcilers.job import statuses
 from reconcilers.job.decisions import Decision, Event, Record, Rest
@@ -15,6 +15,16 @@ def fail(world: World, ending: Ending) -> Record:
     """Failed: for a reason that another attempt cannot mend, or because time is over."""
     status = statuses.failed(world, ending)
     return Record(status, (phase_event(status),))
+
+
+def fail_without_backend(world: World) -> Record:
+    """Failed: the QiskitBackend that the job names is not there."""
+    name, namespace = world.job.spec.backend.name, world.job.metadata.namespace
+    message = (
+        f"namespace {namespace} has no QiskitBackend {name!r}; correct backend.name (`kubectl get qbackend` lists "
+        "them), or leave it out"
+    )
+    return fail(world, Ending(Reason.BACKEND_NOT_FOUND, message))
 
 
 def fail_or_retry(world: World, ending: Ending) -> Record:

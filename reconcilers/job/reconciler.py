@@ -15,8 +15,10 @@ from types import TracebackType
 
 import msgspec
 
+from api.conditions import JobCondition
 from api.names import API_VERSION
 from api.phases import is_terminal
+from api.reasons import Reason
 from api.seal import Seal
 from api.views import QiskitBackend, QiskitBackendSpec, QiskitJob, QiskitJobStatus
 from backends import Backend, Handle, ProviderUnavailable, Refused, SlotGone
@@ -28,6 +30,7 @@ from kube import (
     QISKIT_JOBS,
     ApiError,
     Client,
+    Invalid,
     NotFound,
     ObjectReference,
     PartialObject,
@@ -55,6 +58,7 @@ from reconcilers.job.decisions import (
 from reconcilers.job.errands import Errands
 from reconcilers.job.indexes import BY_JOB, BY_OWNER, BY_UID, lean
 from reconcilers.job.machine import decide
+from reconcilers.job.moments import condition_since, pending_deadline
 from reconcilers.job.outputs import check_output, find_result
 from reconcilers.job.places import Places
 from reconcilers.job.receipts import is_result_of
@@ -169,7 +173,8 @@ class JobReconciler:
         # Whose a pod is its controller's UID says; a label may be anybody's (G41).
         pods = tuple(self.pods.by_index(BY_OWNER, metadata.uid))
         handle, since = self._awaited(newest, pods)
-        slots = self.pods.by_index(BY_UID, status.job_id) if status.job_id else []
+        recorded = self.pods.by_index(BY_UID, status.job_id) if status.job_id else []
+        slots = [pod for pod in recorded if not _is_controlled(pod, newest)]
         name = newest.spec.backend.name
         backend = self.backends.get(metadata.namespace, name) if name is not None else None
         stored = (
@@ -183,6 +188,7 @@ class JobReconciler:
             job=newest,
             pods=pods,
             slot_pod=next((pod for pod in slots if is_free(pod)), None),
+            slot_taken=bool(slots) and not any(map(is_free, slots)),
             handle=handle,
             handle_since=since,
             result=next(stored, None) or world.result,
@@ -322,14 +328,26 @@ class JobReconciler:
         except SlotGone:
             tried = world.slots_tried | {slot.id} if slot is not None else world.slots_tried
             return replace(world, slot_gone=True, place=None, slots_tried=tried)
+        except (ProviderUnavailable, ApiError) as error:
+            if not self._has_waited(job):
+                raise
+            pending = job.spec.timeouts.pending
+            message = f"the attempt could not be started within timeouts.pending, {pending}: {error}"
+            return replace(world, refusal=(Reason.PROVIDER_UNAVAILABLE, message))
         self._submitted[job.metadata.uid] = (handle, self.now())
         return world
+
+    def _has_waited(self, job: QiskitJob) -> bool:
+        """Whether the attempt has been waiting since it was recorded for as long as it may."""
+        since = condition_since(job, JobCondition.SCHEDULED)
+        return since is not None and self.now() >= pending_deadline(job, since)
 
     async def _find_execution(self, world: World) -> World:
         attempt = attempt_of(world.job)
         handle = await self._backend(world.job).find(attempt)
         if handle is None:
-            return replace(world, pod_absent=True)
+            # Nor is the warm pod there that came with the place.
+            return replace(world, pod_absent=True, place=None)
         # It is there, and the cache will show it.
         self._submitted[world.job.metadata.uid] = (handle, self.now())
         return world
@@ -340,7 +358,9 @@ class JobReconciler:
             backend = await self.client.get(
                 QISKIT_BACKENDS, name, world.job.metadata.namespace, type=QiskitBackend
             )
-        except NotFound:
+        except (NotFound, Invalid):  # the spec takes text that is no object's name, such as ".."
+            return replace(world, backend_absent=True)
+        if backend.metadata.name != name:  # "pool/status" is read as a part of pool
             return replace(world, backend_absent=True)
         return replace(world, backend=backend)
 

@@ -15,6 +15,7 @@ from reconcilers.job import statuses
 from reconcilers.job.decisions import (
     Decision,
     Event,
+    FindBackend,
     FindExecution,
     FindResult,
     Record,
@@ -30,7 +31,7 @@ from reconcilers.job.moments import (
     moment,
     pending_deadline,
 )
-from reconcilers.job.outcomes import fail, fail_or_retry, phase_event
+from reconcilers.job.outcomes import fail, fail_or_retry, fail_without_backend, phase_event
 from reconcilers.job.settings import JobSettings
 from reconcilers.job.submissions import backend_name
 from reconcilers.job.world import Admitted, World
@@ -75,23 +76,36 @@ def _without_pod(world: World) -> Decision:
     if handle is not None and handle.attempt.number == status.attempt:
         if status.job_id != handle.id:
             return _record_execution(world, handle.id, handle.name, running=False)
-        if world.now < world.handle_since + CACHE_GRACE and not world.pod_absent:
+        if _submitted_within(world, CACHE_GRACE) and not world.pod_absent:
             return Rest(CACHE_GRACE)
     if status.job_id is None or world.slot_pod is not None:
-        return Submit()
+        return _submit(world)
     if not world.pod_absent:
         return FindExecution()
+    if world.slot_taken:
+        return _another_attempt(world)
     return _end(world, Ending(Reason.EXECUTOR_LOST, "the executor's pod is gone"))
+
+
+def _submit(world: World) -> Decision:
+    """Submit with what the backend says, never without: it may be gone since the attempt was recorded."""
+    if world.job.spec.backend.name is None or world.backend is not None:
+        return Submit()
+    return fail_without_backend(world) if world.backend_absent else FindBackend()
 
 
 def _record_execution(world: World, execution_id: str, name: str, *, running: bool) -> Decision:
     """Record which pod may have the work; together with Running if that comes soon."""
-    due = world.handle_since + RECORDED_BY if world.handle is not None else world.now
-    if not running and world.now < due:
-        return Rest(due - world.now)
+    if not running and world.handle is not None and _submitted_within(world, RECORDED_BY):
+        return Rest(world.handle_since + RECORDED_BY - world.now)
     status = statuses.submitted(world, execution_id, f"pod {name}", running=running)
     event = Event("Normal", "Submitted", f"attempt {status.attempt} is pod {name}")
     return Record(status, (event, phase_event(status)) if running else (event,))
+
+
+def _submitted_within(world: World, seconds: float) -> bool:
+    """Whether the handle is no older. One from the future is of a clock that was set back since: it is old."""
+    return world.handle_since <= world.now < world.handle_since + seconds
 
 
 def _recorded(world: World, execution_id: str) -> World:
@@ -101,7 +115,7 @@ def _recorded(world: World, execution_id: str) -> World:
 
 
 def _another_attempt(world: World) -> Decision:
-    """The warm pod was gone before it could be claimed: nothing ran, so this is no retry."""
+    """The warm pod was gone, or somebody else's, before it could be claimed: nothing ran, so this is no retry."""
     if world.place is None:
         return TakePlace()
     slot = world.place.slot if isinstance(world.place, Admitted) else None
@@ -110,10 +124,12 @@ def _another_attempt(world: World) -> Decision:
 
 
 def _pending(world: World, pod: Pod) -> Decision:
-    """The pod does not run yet: show what holds it up, and wait for it in place."""
-    recorded = condition_since(world.job, JobCondition.SCHEDULED)
-    since = recorded if recorded is not None else moment(pod.metadata.creation_timestamp)
-    since = since if since is not None else world.now
+    """The pod does not run yet: show what holds it up, and wait for it in place.
+
+    A pod may be made long after its attempt was recorded: whoever recorded it died, or nobody answered.
+    """
+    moments = (condition_since(world.job, JobCondition.SCHEDULED), moment(pod.metadata.creation_timestamp))
+    since = max((at for at in moments if at is not None), default=world.now)
     deadline = pending_deadline(world.job, since)
     cause = waiting_cause(pod)
     if world.now >= deadline:

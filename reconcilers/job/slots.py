@@ -16,6 +16,10 @@ from reconcilers.job.settings import JobSettings
 from reconcilers.job.submissions import asks_for_resources, resources_of, submission_of
 from reconcilers.job.world import World
 
+MOST_TRIED = 2
+"""Warm pods that a pass tries to claim in vain. More gone at once means a pool that is going, and a cache that
+does not show it yet: a pod of the job's own costs less than a write for each that is gone."""
+
 
 @dataclass(slots=True)
 class Slots:
@@ -28,6 +32,8 @@ class Slots:
 
     def promise(self, world: World) -> Slot | None:
         """A warm pod for the job's next attempt; nobody else gets it until the cache shows it claimed."""
+        if len(world.slots_tried) >= MOST_TRIED:
+            return None
         job, backend = world.job, world.backend
         waiting = self.pods.by_index(WARM, job.metadata.namespace)
         if not waiting:

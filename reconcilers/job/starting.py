@@ -23,7 +23,7 @@ from reconcilers.job.decisions import (
 )
 from reconcilers.job.failures import Ending
 from reconcilers.job.moments import condition_since, moment, pending_deadline
-from reconcilers.job.outcomes import fail, fail_or_retry, phase_event, unless_recorded
+from reconcilers.job.outcomes import fail, fail_or_retry, fail_without_backend, phase_event, unless_recorded
 from reconcilers.job.sizing import shortage
 from reconcilers.job.submissions import backend_name, resources_of
 from reconcilers.job.world import (
@@ -46,6 +46,9 @@ LOCAL_TYPES = frozenset({"local_simulator"})
 BACKEND_GRACE = 5.0
 """Seconds after a job's creation in which its QiskitBackend may still come: both are often applied at once."""
 
+CLOCKS_APART = 60.0
+"""Seconds that the clocks of two replicas may differ by."""
+
 FIRST_LOOK, LAST_LOOK = 1.0, 30.0
 """Shortest and longest seconds between two looks for what is missing; in between, half of the time waited."""
 
@@ -55,7 +58,7 @@ def start(world: World) -> Decision:
     job = world.job
     if job.status.phase == Phase.RETRYING:
         due = moment(job.status.next_retry_at)
-        if due is not None and world.now < due:
+        if due is not None and 0 < due - world.now <= _longest_wait(world):
             return Rest(due - world.now)
     refusal = _refusal_of_spec(world)
     if refusal is not None:
@@ -72,6 +75,13 @@ def start(world: World) -> Decision:
         # From here on every status that is written says what was found.
         world = replace(world, job=statuses.examined(job, found, world.now))
     return _place(world, _notes(world))
+
+
+def _longest_wait(world: World) -> float:
+    """More than any replica's clock would make of the wait for a retry. What is due later than this was written
+    before the clock was set back, or by hand: it is due now."""
+    job = world.job
+    return 2 * statuses.backoff(job, job.status.retry_count) + CLOCKS_APART
 
 
 def _place(world: World, notes: tuple[Event, ...]) -> Decision:
@@ -124,15 +134,7 @@ def _refusal_of_spec(world: World) -> Decision | None:
         created = moment(job.metadata.creation_timestamp)
         if created is not None and world.now < created + BACKEND_GRACE:
             return Rest(1.0)
-        name, namespace = choice.name, job.metadata.namespace
-        return fail(
-            world,
-            Ending(
-                Reason.BACKEND_NOT_FOUND,
-                f"namespace {namespace} has no QiskitBackend {name!r}; correct backend.name (`kubectl get "
-                "qbackend` lists them), or leave it out",
-            ),
-        )
+        return fail_without_backend(world)
     most = backend.spec.limits.shots
     if most is not None and shots > most:
         return fail(

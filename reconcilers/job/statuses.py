@@ -86,9 +86,10 @@ def queued(world: World, position: int) -> QiskitJobStatus:
 def attempt_recorded(world: World, backend: str, slot: Slot | None) -> QiskitJobStatus:
     """The next attempt is about to be submitted: what will be done is written before it is done.
 
-    With a slot the executor is known and runs already, so that this is the write for Running, too.
+    With a slot the executor is known and runs already, so that this is the write for Running, too. Attempts count
+    from 1 on, whatever somebody has written into the status.
     """
-    number = world.job.status.attempt + 1
+    number = max(world.job.status.attempt, 0) + 1
     where = f"pod {slot.name}" if slot is not None else backend
     status = _step(
         world,
@@ -135,7 +136,7 @@ def under_way(world: World) -> QiskitJobStatus:
 def retrying(world: World, ending: Ending) -> QiskitJobStatus:
     """The attempt is over, and another one follows after a wait."""
     job = world.job
-    count = job.status.retry_count + 1
+    count = max(job.status.retry_count, 0) + 1
     due = world.now + backoff(job, count)
     status = _step(
         world,

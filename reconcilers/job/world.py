@@ -104,7 +104,8 @@ class World:
     """Everything that a decision may look at. What is None or False from `examination` on was not looked at.
 
     `pods` are the job's own, of all attempts. `slot_pod` is a warm pod that the job recorded and has not
-    claimed. `handle` is what this process submitted at `handle_since`, until it is recorded and seen in the cache.
+    claimed; `slot_taken` says that the recorded one is in the cache, and cannot be claimed any more. `handle` is
+    what this process submitted at `handle_since`, until it is recorded and seen in the cache.
     `slots_tried` and `stopped` are UIDs of pods that this pass could not claim, and that it has ended.
     """
 
@@ -113,6 +114,7 @@ class World:
     backend: QiskitBackend | None = None
     pods: tuple[Pod, ...] = ()
     slot_pod: Pod | None = None
+    slot_taken: bool = False
     handle: Handle | None = None
     handle_since: float = 0.0
     result: PartialObject | None = None

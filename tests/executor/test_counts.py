@@ -233,6 +233,16 @@ async def test_a_density_matrix_that_does_not_fit_says_what_it_needs(place: Work
     assert "limits.memory to 4352Mi or more" in failure.message
 
 
+async def test_a_circuit_of_more_qubits_than_its_backend_takes_is_refused_where_it_runs(
+    place: Workplace,
+) -> None:
+    """The code may have shown the validation service a smaller one, or nothing at all."""
+    assert (await place.run(an_order(most_qubits=2))).circuits[0].facts.qubits == 2
+    failure = await place.failure(an_order(most_qubits=1))
+    assert failure.reason == Reason.INSUFFICIENT_RESOURCES
+    assert "has 2 qubits, and its backend takes at most 1" in failure.message
+
+
 async def test_every_circuit_of_a_list_has_its_counts_and_its_seed(place: Workplace) -> None:
     code = """
     from qiskit import QuantumCircuit

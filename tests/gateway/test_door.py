@@ -63,9 +63,11 @@ class World:
     namespace: str
     gateway: Gateway
 
-    async def job(self, name: str, output: dict[str, Any] | None = None) -> dict[str, Any]:
+    async def job(
+        self, name: str, output: dict[str, Any] | None = None, backend: dict[str, Any] | None = None
+    ) -> dict[str, Any]:
         spec = {
-            "backend": {"type": "local_simulator"},
+            "backend": {"type": "local_simulator", **(backend or {})},
             "circuit": {"source": "inline", "code": CODE},
             "output": output or {},
         }
@@ -205,6 +207,29 @@ async def test_an_executor_gets_its_work_and_hands_in_its_result(world: World) -
     assert stored.read(Accepted).location == "bell-results"
     kept = await world.client.get(CONFIG_MAPS, "bell-results", world.namespace)
     assert kept["data"]["results.json"].encode() == DOCUMENT
+
+
+async def test_work_has_what_its_backend_says_though_the_cache_lags(client: Client, namespace: str) -> None:
+    body = {"apiVersion": "quantum.io/v1", "kind": "QiskitBackend", "metadata": {"name": "noisy"}}
+    spec = {"type": "local_simulator", "noiseModel": "manila", "limits": {"qubits": 5}}
+    await client.create(QISKIT_BACKENDS, body | {"spec": spec}, namespace)
+    settings = GatewaySettings(namespace, "127.0.0.1", 0, OrderSettings("0.1.0", 3600.0))
+    async with following(client, namespace) as (jobs, _, pods):
+        knows_none = Informer(client, QISKIT_BACKENDS, QiskitBackend, namespace=namespace)
+        gateway = Gateway(client, jobs, knows_none, pods, settings, time.monotonic)
+        await gateway.start()
+        world = World(client, namespace, gateway)
+        _, _, token = await world.running("bell", backend={"name": "noisy"})
+        order = (await world.call("GET", "/v1/work", token)).read(WorkOrder)
+        await gateway.stop()
+    assert (order.execution.noise_model, order.limits.qubits) == ("manila", 5)
+
+
+async def test_no_work_of_a_backend_that_was_deleted_is_run_without_it(world: World) -> None:
+    _, _, token = await world.running("bell", backend={"name": "gone"})
+    answer = await world.call("GET", "/v1/work", token)
+    assert answer.status == 409
+    assert answer.read(Refusal).reason == "BackendNotFound"
 
 
 async def test_an_executor_that_is_early_is_held_until_it_is_recorded(world: World) -> None:

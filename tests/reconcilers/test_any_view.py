@@ -46,7 +46,7 @@ SETTINGS = JobSettings(executor_image="executor:1")
 
 WORDS = st.sampled_from(
     [
-        "", "0", "1", "2", "-1", "10s", "5m", "1h30m", "0s", "forever", "1Gi", "512Mi", "1e400", "½",
+        "", "0", "1", "2", "-1", "10s", "5m", "1h30m", "0s", "9" * 30 + "h", "forever", "1Gi", "512Mi", "1e400", "½",
         "True", "False", "Unknown", "inline", "configmap", "pvc", "local_simulator", "ibm_quantum", "normal",
         "urgent", "job-1", "pod-1", "executor", "Pending", "Running", "Succeeded", "Failed", "Evicted",
         "PodScheduled", "DisruptionTarget", "ImagePullBackOff", "OOMKilled", "Queued", "SourceNotFound",
@@ -177,6 +177,22 @@ many = settings(
 @many
 @given(world=WORLDS | st.builds(World, now=st.just(T0 + 5), job=any_view(QiskitJob)))
 @example(world=World(now=T0, job=a_job().view, pods=(a_pod().view,)))
+@example(
+    world=World(
+        now=T0,
+        job=a_job().examined().with_status(attempt=-(2**40)).view,
+        output=OutputFree(),
+        place=Admitted(),
+    )
+)
+@example(
+    world=World(
+        now=T0,
+        job=a_job().running().with_status(retry_count=-(2**40)).view,
+        pod_absent=True,
+        result_absent=True,
+    )
+)
 def test_a_decision_about_anything(world: World) -> None:
     step = decide(world, SETTINGS)
     if isinstance(step, Rest):
@@ -189,6 +205,10 @@ def test_a_decision_about_anything(world: World) -> None:
         if step.status.phase == Phase.FAILED:
             assert step.status.reason in REASONS
         assert world.job.metadata.deletion_timestamp is None
+    if isinstance(step, Record) and step.status.attempt != world.job.status.attempt:
+        assert step.status.attempt > 0
+    if isinstance(step, Record) and step.status.retry_count != world.job.status.retry_count:
+        assert step.status.retry_count > 0, "or retries would not end"
     if world.job.spec.suspend and isinstance(step, Record):
         assert step.status.attempt == world.job.status.attempt, "nothing is begun for a suspended job"
 

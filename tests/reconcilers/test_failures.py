@@ -51,6 +51,12 @@ def test_a_report_names_the_line_once_and_steers_no_terminal() -> None:
         pytest.param(a_pod().ended(1, signal=11), "ExecutorCrashed", id="the runtime names the signal"),
         pytest.param(a_pod().ended(127, reason="ContainerCannotRun"), "ExecutorCrashed", id="no program"),
         pytest.param(a_pod().ended(143).deleted(), "ExecutorLost", id="somebody deleted the pod"),
+        pytest.param(a_pod().ended(255, reason="Unknown"), "NodeLost", id="node that came back"),
+        pytest.param(
+            a_pod().ended(137, reason="ContainerStatusUnknown", message="could not be located"),
+            "NodeLost",
+            id="container that the kubelet cannot find",
+        ),
         pytest.param(a_pod().ended(0), "ExecutorLost", id="no result"),
         pytest.param(a_pod().with_status(phase="Failed"), "ExecutorLost", id="no word at all"),
         pytest.param(

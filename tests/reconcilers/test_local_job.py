@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from api.conditions import find_condition, is_true
-from api.names import LABEL_JOB_UID
+from api.names import LABEL_JOB_UID, LABEL_MANAGED_BY
 from api.views import QiskitJob
 from backends import Attempt, Owner
 from backends.aer.names import pod_name
@@ -21,6 +21,7 @@ from kube import (
     PERSISTENT_VOLUME_CLAIMS,
     PODS,
     QISKIT_JOBS,
+    InternalError,
     NotFound,
     PartialObject,
     Pod,
@@ -184,6 +185,18 @@ class TestFailures:
             done = await stage.until("bell", "Completed", "Failed")
             assert (done.status.phase, done.status.attempt) == ("Completed", 2)
 
+    async def test_a_pod_that_lost_its_labels_is_followed_by_another_attempt(self, stage: Stage) -> None:
+        """No cache shows it any more and no gateway serves it: its end would be waited for without end."""
+        stage.node.plans["bell"] = [RUNS, SUCCEEDS]
+        async with stage.operator():
+            job = await stage.create("bell", retryPolicy=SOON)
+            await stage.until("bell", "Running")
+            [pod] = await pods_of(stage, job)
+            bare = {"metadata": {"labels": {LABEL_MANAGED_BY: None}}}
+            await stage.client.merge_patch(PODS, pod.metadata.name, bare, stage.namespace)
+            done = await stage.until("bell", "Completed", "Failed")
+            assert (done.status.phase, done.status.attempt) == ("Completed", 2)
+
     async def test_retries_end(self, stage: Stage) -> None:
         stage.node.default = EVICTED
         async with stage.operator():
@@ -243,6 +256,23 @@ class TestFailures:
             job = await stage.until("bell", "Failed", "Completed")
             assert job.status.reason == "PodRejected"
             assert "16Mi" in (job.status.message or "")
+
+    async def test_a_cluster_that_takes_no_pods_is_told_and_tried_again(self, stage: Stage) -> None:
+        """An admission webhook that is down answers 500 for as long as it is: no job waits for that unseen."""
+
+        def broken(method: str, path: str) -> None:
+            if method == "POST" and path.endswith("/pods"):
+                raise InternalError(500, "InternalError", "failed calling webhook")
+
+        async with stage.operator() as operator:
+            operator.client.before = broken
+            await stage.create("bell", timeouts={"pending": "1s"}, retryPolicy={**SOON, "maxRetries": 100})
+            job = await stage.until("bell", "Retrying")
+            assert job.status.reason == "ProviderUnavailable"
+            assert "failed calling webhook" in (job.status.message or "")
+            operator.client.before = lambda method, path: None
+            done = await stage.until("bell", "Completed", "Failed")
+            assert done.status.phase == "Completed", done.status
 
     async def test_a_full_quota_is_waited_for(self, stage: Stage) -> None:
         path = f"/api/v1/namespaces/{stage.namespace}/resourcequotas"
@@ -545,8 +575,12 @@ class TestQueue:
             done = await stage.job("normal")
             assert done.status.queue_position is None
 
-    async def test_a_backend_that_is_missing(self, stage: Stage) -> None:
+    @pytest.mark.parametrize("name", ["nowhere", "..", "pool/status"])
+    async def test_a_backend_that_is_missing(self, stage: Stage, name: str) -> None:
+        """Whatever a job calls it: no text is taken for the path of something else."""
+        await create_backend(stage.client, stage.namespace, "pool")
         async with stage.operator():
-            await stage.create("bell", backend={"type": "local_simulator", "name": "nowhere"})
+            await stage.create("bell", backend={"type": "local_simulator", "name": name})
             job = await stage.until("bell", "Failed")
             assert job.status.reason == "BackendNotFound"
+            assert name in (job.status.message or "")

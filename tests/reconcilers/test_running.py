@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -14,6 +15,7 @@ from messages.failure import EXIT_CODES, ExecutorReason, Failure
 from reconcilers.job.decisions import (
     Decision,
     DeleteJob,
+    FindBackend,
     FindExecution,
     FindResult,
     Record,
@@ -29,6 +31,7 @@ from tests.reconcilers.builders import (
     NAMESPACE,
     T0,
     JobBuilder,
+    a_backend,
     a_job,
     a_pod,
     a_result,
@@ -100,6 +103,11 @@ def recorded(world: World) -> Record:
             a_world(SUBMITTED, handle=HANDLE, handle_since=T0, seconds=11),
             FindExecution(),
             id="what does not show up is asked for",
+        ),
+        pytest.param(
+            a_world(SUBMITTED, handle=HANDLE, handle_since=T0 + 3600),
+            FindExecution(),
+            id="nor does it wait for a clock that was set back",
         ),
         pytest.param(a_world(RUNNING), FindExecution(), id="a pod that the cache lacks is asked for"),
         pytest.param(
@@ -187,6 +195,10 @@ def test_the_pod_is_recorded_before_it_can_ask_for_the_work() -> None:
     assert [event.reason for event in step.events] == ["Submitted"]
 
 
+def test_a_clock_that_is_set_back_delays_no_record() -> None:
+    assert recorded(a_world(SCHEDULED, handle=HANDLE, handle_since=T0 + 3600)).status.job_id == "pod-1"
+
+
 def test_a_pod_that_runs_already_is_recorded_in_the_same_write() -> None:
     step = recorded(a_world(SCHEDULED, a_pod().running()))
     assert (step.status.phase, step.status.job_id) == (Phase.RUNNING, "pod-1")
@@ -240,6 +252,13 @@ def test_a_pod_that_does_not_begin_in_time_fails_with_its_cause(pod: Any, reason
     assert "timeouts.pending, 10m" in (status.message or "")
 
 
+def test_a_pod_that_was_made_late_has_all_the_time_to_begin() -> None:
+    """The operator was away between the attempt's record and its pod: the pod is not to blame."""
+    late = a_pod().with_metadata(creation_timestamp=at(700))
+    assert step_of(a_world(SUBMITTED, late, seconds=705)) == Rest(595.0)
+    assert recorded(a_world(SUBMITTED, late, seconds=1300)).status.phase == Phase.FAILED
+
+
 def test_a_failed_jobs_pod_that_still_waits_is_ended() -> None:
     job = a_job().ended(Phase.FAILED)
     world = a_world(job, a_pod())
@@ -272,6 +291,15 @@ def test_an_attempt_that_ended_without_a_result(pod: Any, phase: Phase, reason: 
     scheduled = find_condition(status.conditions, "Scheduled")
     assert scheduled is not None
     assert scheduled.status == "False"
+
+
+def test_an_attempt_is_submitted_with_what_its_backend_says_or_not_at_all() -> None:
+    """The process died after the record: the next one looks for the backend again, and it may be gone."""
+    job = SCHEDULED.with_spec(backend={"type": "local_simulator", "name": "pool"})
+    assert step_of(a_world(job)) == FindBackend()
+    assert step_of(a_world(job, backend=a_backend())) == Submit()
+    status = recorded(a_world(job, backend_absent=True)).status
+    assert (status.phase, status.reason) == (Phase.FAILED, "BackendNotFound")
 
 
 def test_a_pod_that_is_gone_is_lost() -> None:
@@ -313,6 +341,16 @@ def test_a_warm_pod_that_was_gone_costs_no_retry() -> None:
     assert (warm.phase, warm.attempt, warm.job_id) == (Phase.RUNNING, 2, "warm-2")
 
 
+def test_a_warm_pod_that_another_job_has_costs_no_retry() -> None:
+    """Whoever recorded it died before the claim. The pool's pod is still to be seen: it never was this job's."""
+    job = a_job().running(job_id="warm-1")
+    assert step_of(a_world(job, slot_taken=True)) == FindExecution(), "the cache may lag behind the claim"
+    world = a_world(job, slot_taken=True, pod_absent=True)
+    assert step_of(world) == TakePlace()
+    status = recorded(replace(world, place=Admitted())).status
+    assert (status.phase, status.attempt, status.retry_count) == (Phase.SCHEDULING, 2, 0)
+
+
 class TestRetries:
     def test_the_wait_doubles_and_is_bounded(self) -> None:
         waits = []
@@ -321,6 +359,13 @@ class TestRetries:
             status = recorded(a_world(job, seconds=0, pod_absent=True, result_absent=True)).status
             waits.append(status.next_retry_at)
         assert waits == [at(seconds) for seconds in (10, 20, 40, 80, 160, 300, 300, 300)]
+
+    def test_a_wait_beyond_the_calendar_is_recorded_as_its_end(self) -> None:
+        """The schema takes it; a decision that fails on it would be tried again without end."""
+        forever = "9" * 30 + "h"
+        job = RUNNING.with_spec(retryPolicy={"backoff": {"initial": forever, "maximum": forever}})
+        status = recorded(a_world(job, pod_absent=True, result_absent=True)).status
+        assert (status.phase, status.next_retry_at) == (Phase.RETRYING, "9999-12-31T23:59:59Z")
 
     def test_the_last_retry_is_followed_by_failed(self) -> None:
         job = RUNNING.with_status(retry_count=3)

@@ -81,6 +81,11 @@ NAMED = a_job().with_spec(backend={"type": "local_simulator", "name": "pool"})
         ),
         pytest.param(a_world(a_job().retrying(due=10), seconds=10), CheckOutput(), id="a retry that is due"),
         pytest.param(
+            a_world(a_job().retrying(due=10), seconds=-3600),
+            CheckOutput(),
+            id="a retry whose time is of a clock that was set back",
+        ),
+        pytest.param(
             a_world(a_job().with_metadata(deletion_timestamp=at(0))), Rest(), id="a job being deleted"
         ),
     ],

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import msgspec
 import pytest
 
 from api.conditions import find_condition
-from api.names import LABEL_ROLE, ROLE_WARM
+from api.names import ANNOTATION_CLAIM, LABEL_ROLE, ROLE_WARM
 from api.views import QiskitBackend
 from kube import PODS, QISKIT_BACKENDS, Pod
 from tests.reconcilers.conftest import Stage
 from tests.reconcilers.fake_node import RUNS, terminated
-from tests.reconcilers.operating import create_backend, eventually, get_backend
+from tests.reconcilers.operating import WatchedClient, create_backend, eventually, get_backend
 
 pytestmark = pytest.mark.cluster
 
@@ -151,6 +152,34 @@ async def test_many_jobs_at_once_take_each_warm_pod_once(stage: Stage) -> None:
             assert (job.status.phase, job.status.retry_count) == ("Completed", 0), job.status
             executors.append(job.status.job_id)
         assert len(set(executors)) == len(names)
+
+
+async def test_a_pod_that_was_recorded_and_then_taken_by_another_job_costs_no_retry(stage: Stage) -> None:
+    """The process died between the record and the claim, and another leader gave the pod away meanwhile."""
+    await create_backend(stage.client, stage.namespace, "pool", warmPool={"size": 1})
+    async with stage.operator():
+        await filled(stage, "pool", 1)
+    [slot] = await warm_pods(stage)
+    backend = {"type": "local_simulator", "name": "pool"}
+
+    def dies(method: str, path: str) -> None:
+        if method == "PATCH" and path.endswith(slot.metadata.name):
+            raise asyncio.CancelledError
+
+    mortal = WatchedClient(stage.client)
+    mortal.before = dies
+    async with stage.operator(watched=mortal):
+        await stage.create("bell", backend=backend, retryPolicy={"maxRetries": 0})
+
+        async def recorded() -> bool:
+            return (await stage.job("bell")).status.job_id == slot.metadata.uid
+
+        await eventually(recorded)
+    claim = {"metadata": {"annotations": {ANNOTATION_CLAIM: "another/job/1"}}}
+    await stage.client.merge_patch(PODS, slot.metadata.name, claim, stage.namespace)
+    async with stage.operator():
+        job = await stage.until("bell", "Completed", "Failed")
+    assert (job.status.phase, job.status.attempt, job.status.retry_count) == ("Completed", 2, 0), job.status
 
 
 async def test_the_status_counts_what_runs_and_what_waits(stage: Stage) -> None:
