@@ -10,6 +10,7 @@ from typing import Any
 
 import aiohttp
 import msgspec
+from aiohttp.connector import NEEDS_CLEANUP_CLOSED
 
 from kube.config import Configuration
 from kube.errors import ApiError, DeadlineExceeded, Unauthorized, Unreachable, VersionTooLarge, error_of
@@ -57,11 +58,12 @@ class Transport:
         self._watches = self._session(0)
 
     async def close(self) -> None:
-        """Close both pools and every connection in them."""
+        """Close both pools and every connection in them, and those that still wait for the other side's goodbye."""
         for session in (self._requests, self._watches):
             if session is not None:
                 await session.close()
         self._requests = self._watches = None
+        await asyncio.sleep(0)  # a connection that is given up is closed in the loop's next turn
 
     async def request(
         self,
@@ -197,7 +199,13 @@ class Transport:
     def _session(self, limit: int) -> aiohttp.ClientSession:
         tls: Any = self._configuration.ssl_context if self._configuration.ssl_context is not None else True
         return aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=limit, ssl=tls, keepalive_timeout=75.0),
+            connector=aiohttp.TCPConnector(
+                limit=limit,
+                ssl=tls,
+                keepalive_timeout=75.0,
+                # A server that is frozen never answers the end of TLS: after 2 s that is not waited for any more.
+                enable_cleanup_closed=NEEDS_CLEANUP_CLOSED,
+            ),
             timeout=aiohttp.ClientTimeout(total=None, connect=None, sock_connect=CONNECT_TIMEOUT),
             cookie_jar=aiohttp.DummyCookieJar(),
         )
