@@ -35,9 +35,9 @@ class GitReference(Block):
     branch: Annotated[str, Field(min_length=1, max_length=255)] | None = None
     """The branch or tag; the repository's default branch unless given."""
 
-    revision: Annotated[str, Field(pattern=r"^[0-9a-f]{7,64}$")] | None = None
-    """The commit. Without it the newest one of the branch is taken; `status.source.revision` records
-    which."""
+    revision: Annotated[str, Field(pattern=r"^([0-9a-f]{40}|[0-9a-f]{64})$")] | None = None
+    """The commit, by its full ID (`git rev-parse HEAD`): a server hands out no other. Without it the newest one of
+    the branch is taken; `status.source.revision` records which."""
 
 
 def _belongs_to(source: str, block: str) -> tuple[dict[str, Any], ...]:

@@ -14,6 +14,7 @@ from controller.metric_adapters import QueueAdapter
 from controller.process import Surroundings
 from controller.term import Controller
 from informers import Key, WorkQueue
+from informers.retry_delay import RetryDelay
 from reconcilers.backend import BackendReconciler
 from reconcilers.isolation import GatewayPeers, Isolation
 from reconcilers.job import Examiner, JobReconciler, JobSettings, ValidationService
@@ -22,6 +23,10 @@ LOCAL_SIMULATOR = "local_simulator"
 
 BACKEND_WORKERS = 2
 """Backends are few and their passes short; a slow one must not hold up all others."""
+
+LONGEST_RETRY = 60.0
+"""Seconds between two passes of a job that fail. After an outage of the API server nothing else may wake a job, and
+its user would rather not wait for the quarter of an hour that a queue grants by itself."""
 
 
 def make_controllers(around: Surroundings) -> Sequence[Controller]:
@@ -33,7 +38,7 @@ def make_controllers(around: Surroundings) -> Sequence[Controller]:
         max_executors=around.settings.max_executors,
     )
     jobs_metrics = QueueAdapter(around.metrics, "job")
-    jobs_queue: WorkQueue[Key] = WorkQueue(metrics=jobs_metrics)
+    jobs_queue: WorkQueue[Key] = WorkQueue(metrics=jobs_metrics, retry_delay=_retry_delay())
     validation = ValidationService(str(around.settings.validation_url))
     aer = _aer(around)
     jobs = JobReconciler(
@@ -52,7 +57,7 @@ def make_controllers(around: Surroundings) -> Sequence[Controller]:
         wake=jobs_queue.add,
     )
     backends_metrics = QueueAdapter(around.metrics, "backend")
-    backends_queue: WorkQueue[Key] = WorkQueue(metrics=backends_metrics)
+    backends_queue: WorkQueue[Key] = WorkQueue(metrics=backends_metrics, retry_delay=_retry_delay())
     backends = BackendReconciler(
         client=around.client,
         backends=around.caches.backends,
@@ -129,3 +134,7 @@ def _peers(around: Surroundings) -> GatewayPeers:
 
 def _advertised_port(around: Surroundings) -> int:
     return around.settings.gateway_advertise_port or around.gateway.port
+
+
+def _retry_delay() -> RetryDelay[Key]:
+    return RetryDelay(longest=LONGEST_RETRY)

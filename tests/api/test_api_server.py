@@ -196,6 +196,16 @@ REFUSED = {
         "spec.circuit.gitRef.repository",
         "^https://",
     ),
+    "half a commit ID": (
+        a_job(
+            circuit={
+                "source": "git",
+                "gitRef": {"repository": "https://example.org/a.git", "path": "a.py", "revision": "0123abc"},
+            }
+        ),
+        "spec.circuit.gitRef.revision",
+        "should match",
+    ),
     "two sources": (
         a_job(circuit=INLINE | {"configMapRef": CONFIG_MAP}),
         "spec.circuit.configMapRef",
@@ -320,7 +330,7 @@ FULL = a_job(
             "repository": "https://example.org/a.git",
             "path": "a.py",
             "branch": "main",
-            "revision": "0123abc",
+            "revision": "0123456789abcdef0123456789abcdef01234567",
         },
         "format": "python",
         "entrypoint": "make",
