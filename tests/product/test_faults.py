@@ -90,10 +90,7 @@ async def test_what_cannot_work_ends_with_its_reason(lab: Lab, fault: Fault) -> 
     assert status.get("retryCount", 0) == 0
     failed = [c for c in status["conditions"] if c["type"] == "Failed"]
     assert [(c["status"], c["reason"]) for c in failed] == [("True", fault.reason)]
-    told = [
-        message for kind, reason, message in await lab.events() if (kind, reason) == ("Warning", "Failed")
-    ]
-    assert any(fault.says in message for message in told), told
+    await lab.until_told("Warning", "Failed", fault.says)
     # Nothing was overwritten, and nothing is left that runs.
     assert (await lab.config_map("there"))["data"] == {"a.py": BELL}
     assert [pod for pod in await lab.pods() if pod["status"]["phase"] == "Running"] == []
