@@ -9,7 +9,7 @@ import msgspec
 import pytest
 from rich.console import Console
 
-from bench import goals
+from bench import goals, page
 from bench.figures import Figures, over_repeats, over_samples, percentile
 from bench.goals import Goal
 from bench.report import Report
@@ -111,3 +111,7 @@ def test_every_goal_on_record_says_since_when_and_why() -> None:
     for goal in goals.load():
         assert goal.since
         assert len(goal.because) > 20
+
+
+def test_the_page_of_figures_says_what_the_results_say() -> None:
+    assert page.PAGE.read_text() == page.render(), "write it anew with: python -m bench.page"
