@@ -7,7 +7,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-WIDTH = 90
+WIDTH = 98
 """Columns. A README is about as wide."""
 
 _FONTS = re.compile(r"@font-face \{.*?\}\s*", re.DOTALL)
