@@ -94,6 +94,12 @@ class Lab:
     async def pods(self) -> list[dict[str, Any]]:
         return await self.client.list_items(PODS, self.namespace, type=dict[str, Any])
 
+    async def nothing_runs(self) -> None:
+        """Wait until no executor of the namespace runs any more; one that is told to end gets its time for that."""
+        async with asyncio.timeout(DEADLINE):
+            while any(pod["status"]["phase"] in ("Pending", "Running") for pod in await self.pods()):  # noqa: ASYNC110
+                await asyncio.sleep(0.05)
+
     async def config_map(self, name: str) -> dict[str, Any]:
         return await self.client.get(CONFIG_MAPS, name, self.namespace)
 

@@ -93,7 +93,7 @@ async def test_what_cannot_work_ends_with_its_reason(lab: Lab, fault: Fault) -> 
     await lab.until_told("Warning", "Failed", fault.says)
     # Nothing was overwritten, and nothing is left that runs.
     assert (await lab.config_map("there"))["data"] == {"a.py": BELL}
-    assert [pod for pod in await lab.pods() if pod["status"]["phase"] == "Running"] == []
+    await lab.nothing_runs()
 
 
 REFUSED = {

@@ -27,13 +27,6 @@ def runs_attempt(number: int) -> Callable[[Job], bool]:
     return lambda job: phase(job) == "Running" and job["status"]["attempt"] == number
 
 
-async def nothing_runs(lab: Lab) -> None:
-    """Wait until no executor of the namespace runs any more."""
-    async with asyncio.timeout(DEADLINE):
-        while any(pod["status"]["phase"] in ("Pending", "Running") for pod in await lab.pods()):  # noqa: ASYNC110
-            await asyncio.sleep(0.05)
-
-
 async def a_backend(lab: Lab, name: str, **spec: Any) -> None:
     body = {"apiVersion": "quantum.io/v1", "kind": "QiskitBackend", "metadata": {"name": name}}
     await lab.client.create(
@@ -60,7 +53,7 @@ async def test_cancel_while_it_runs_ends_its_pod(lab: Lab) -> None:
     job = await lab.ended()
     assert phase(job) == "Cancelled"
     assert job["status"]["completionTime"]
-    await nothing_runs(lab)
+    await lab.nothing_runs()
     with pytest.raises(NotFound):
         await lab.config_map("job-results")
 
@@ -80,7 +73,7 @@ async def test_suspend_ends_the_attempt_and_counts_as_no_retry(lab: Lab) -> None
     job = await lab.until(lambda job: phase(job) == "Pending")
     suspended = next(c for c in job["status"]["conditions"] if c["type"] == "Suspended")
     assert suspended["status"] == "True"
-    await nothing_runs(lab)
+    await lab.nothing_runs()
     await lab.patch(suspend=False)
     job = await lab.ended()
     assert phase(job) == "Completed"
