@@ -20,7 +20,7 @@ from controller.having import CannotHave
 from controller.health import Heartbeat
 from controller.lease import Lease
 from controller.metric_adapters import QueueAdapter
-from controller.process import NAME, Process, Surroundings
+from controller.process import NAME, Process, ServiceEnded, Surroundings
 from controller.settings import Settings
 from controller.term import Controller
 from informers import Key, Tombstone, WorkQueue, key_of, last_state
@@ -260,6 +260,21 @@ endings = pytest.mark.parametrize("end", [_returns, _is_cancelled_from_within])
 """How what must not end ends: neither makes a task group end what runs beside it."""
 
 
+@contextlib.asynccontextmanager
+async def ends_by_itself(process: Process) -> AsyncIterator[asyncio.Task[None]]:
+    """Run a process that is to end, without being told to, because of what the block does."""
+    task = asyncio.create_task(process.run())
+    try:
+        yield task
+        await until(task.done, "the process ends by itself")
+    finally:
+        process.stop()
+        await asyncio.wait({task})
+    with pytest.raises(BaseExceptionGroup) as caught:
+        task.result()
+    assert caught.group_contains(ServiceEnded)
+
+
 @endings
 async def test_a_service_that_ends_takes_the_process_with_it_in_order(
     client: Client, kubeconfig: Path, namespace: str, monkeypatch: pytest.MonkeyPatch, end: Callable[[], None]
@@ -276,17 +291,9 @@ async def test_a_service_that_ends_takes_the_process_with_it_in_order(
 
     monkeypatch.setattr(module, "Heartbeat", Ending)
     process = Process(settings_for(namespace, kubeconfig=kubeconfig), Marker().controllers)
-    task = asyncio.create_task(process.run())
-    try:
+    async with ends_by_itself(process) as task:
         await until(lambda: process.metrics.leader._value.get() == 1 or task.done(), "it leads")
         trip.set()
-        await until(task.done, "the process ends by itself")
-    finally:
-        process.stop()
-        await asyncio.wait({task})
-    with pytest.raises(BaseExceptionGroup) as caught:
-        task.result()
-    assert caught.group_contains(module.ServiceEnded)
     assert await holder(client, namespace) == ""
 
 
@@ -303,15 +310,8 @@ async def test_an_election_that_ends_takes_the_process_with_it(
 
     monkeypatch.setattr(module, "LeaderElector", Ending)
     process = Process(settings_for(namespace, kubeconfig=kubeconfig), Marker().controllers)
-    task = asyncio.create_task(process.run())
-    try:
-        await until(task.done, "the process ends by itself")
-    finally:
-        process.stop()
-        await asyncio.wait({task})
-    with pytest.raises(BaseExceptionGroup) as caught:
-        task.result()
-    assert caught.group_contains(module.ServiceEnded)
+    async with ends_by_itself(process):
+        pass
 
 
 async def test_a_stop_ends_it_though_the_lease_is_lost_meanwhile(
