@@ -20,6 +20,8 @@ ROLE_INPUT = "input"
 
 ANNOTATION_CLAIM = f"{GROUP}/claim"
 """On a warm pod: `<job name>/<job UID>/<attempt>` of the one job that it was claimed for."""
+ANNOTATION_WARM_SINCE = f"{GROUP}/warm-since"
+"""On a warm pod: when the gateway first heard from it. It has loaded everything, and waits there for its order."""
 ANNOTATION_SUMMARY = f"{GROUP}/summary"
 """On a result ConfigMap: messages.work.Summary as JSON, so that settling a job reads no result."""
 ANNOTATION_DIGEST = f"{GROUP}/digest"

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TypeVar
 
 import msgspec
@@ -30,6 +32,7 @@ from gateway.orders import NoOrder, OrderSettings, write_order
 from gateway.output import TooLarge
 from gateway.results import Refused, live_assignment, refused, store
 from gateway.waiting import Changes
+from gateway.warm import note_warm
 from informers.informer import Informer
 from kube import QISKIT_BACKENDS, ApiError, Client, NotFound, Pod
 from messages.failure import ExecutorReason
@@ -66,6 +69,7 @@ class Doorkeeper:
     orders: OrderSettings
     hand_ins: asyncio.Semaphore
     closing: asyncio.Event
+    now: Callable[[], datetime]
 
     def app(self) -> web.Application:
         """The aiohttp application with its three calls."""
@@ -79,9 +83,14 @@ class Doorkeeper:
         """Hold the caller until its pod is given an attempt, for at most `WORK_POLL_SECONDS`."""
         caller = await self._caller(request)
         deadline = time.monotonic() + WORK_POLL_SECONDS
+        noted = False
         while True:
             changed = asyncio.Event()
             pod, claim, job = self._known(caller)
+            if pod is not None and not noted:
+                await note_warm(self.client, pod, self.now())
+                noted = True
+                continue  # the pod may have been claimed meanwhile
             keys = [caller.pod_uid, *([claim.job_uid] if claim else [])]
             with self.changes.watching(changed, *keys):
                 admission = admit(job, claim, caller.pod_uid) if claim and job else Wait()

@@ -119,6 +119,7 @@ class Gateway:
             orders=self.settings.orders,
             hand_ins=asyncio.Semaphore(HAND_INS_AT_ONCE),
             closing=self._closing,
+            now=self.now,
         )
         runner = web.AppRunner(door.app(), access_log=None, shutdown_timeout=10.0)
         await runner.setup()

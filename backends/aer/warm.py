@@ -10,6 +10,7 @@ import msgspec
 
 from api.names import (
     ANNOTATION_CLAIM,
+    ANNOTATION_WARM_SINCE,
     API_VERSION,
     GROUP,
     LABEL_BACKEND,
@@ -76,8 +77,17 @@ def is_warm(pod: Pod) -> bool:
 
 
 def is_free(pod: Pod) -> bool:
-    """Whether a warm pod can be claimed now."""
-    return pod.metadata.labels.get(LABEL_ROLE) == ROLE_WARM and not is_claimed(pod) and is_ready(pod)
+    """Whether a warm pod can be claimed now: it waits at the gateway, so that it has loaded all that a job needs.
+
+    That its container runs says nothing: for half a second and more it only imports.
+    """
+    metadata = pod.metadata
+    return (
+        metadata.labels.get(LABEL_ROLE) == ROLE_WARM
+        and ANNOTATION_WARM_SINCE in metadata.annotations
+        and not is_claimed(pod)
+        and is_ready(pod)
+    )
 
 
 def choose(pods: Iterable[Pod], submission: Submission, *, explicit: Resources | None) -> Slot | None:

@@ -8,7 +8,6 @@ from typing import Protocol
 
 import msgspec
 
-from api.reasons import Reason
 from api.views import QiskitBackend, QiskitBackendStatus
 from api.views import Resources as ResourcesView
 from backends import Owner, ProviderUnavailable, Refused, Resources
@@ -19,9 +18,10 @@ from kube import QISKIT_BACKENDS, ApiError, Client, NotFound, Pod, merge_patch_b
 from kube import Conflict as KubeConflict
 from reconcilers.backend.cooling import Cooling
 from reconcilers.backend.pool import Pool, change, sort
+from reconcilers.backend.refill import Refill
 from reconcilers.backend.statuses import RUN_HERE, status_of
+from reconcilers.backend.trouble import silent_at, trouble
 from reconcilers.isolation import Isolation
-from reconcilers.job.failures import ending_of, waiting_cause
 from reconcilers.job.indexes import BY_OWNER
 from reconcilers.job.places import Places
 from reconcilers.job.settings import JobSettings
@@ -31,6 +31,9 @@ from reconcilers.result import DONE, Conflict, Result, Retryable
 
 COUNTS_EVERY = 2.0
 """Least seconds between two writes that only say how many jobs run and wait: these change with every job."""
+
+_COUNTS = frozenset({"running", "queued"})
+_COUNTS_OF_A_POOL = _COUNTS | {"warm", "conditions"}
 
 
 class Backends(Protocol):
@@ -44,6 +47,15 @@ class Pods(Protocol):
     """The cached pods, with the indexes of `reconcilers.job.POD_INDEXERS`."""
 
     def by_index(self, index: str, value: str) -> Sequence[Pod]: ...
+
+
+@dataclass(slots=True)
+class _Memory:
+    """What is remembered of one backend between passes: nothing that a new process would miss."""
+
+    cooling: Cooling = field(default_factory=Cooling)
+    refill: Refill = field(default_factory=Refill)
+    counted: float = -COUNTS_EVERY
 
 
 @dataclass(slots=True)
@@ -63,8 +75,7 @@ class BackendReconciler:
     clock: Clock = loop_clock
     expectations: Expectations = field(default_factory=Expectations)
     recent: Recent[QiskitBackend] = field(init=False)
-    _cooling: dict[Key, Cooling] = field(default_factory=dict)
-    _counted: dict[Key, float] = field(default_factory=dict)
+    _memories: dict[Key, _Memory] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.recent = Recent(self.backends)
@@ -81,8 +92,7 @@ class BackendReconciler:
             # Its pods go with it, by their owner reference.
             self.expectations.forget(key)
             self.recent.forget(key)
-            self._counted.pop(key, None)
-            self._cooling.pop(key, None)
+            self._memories.pop(key, None)
             return DONE
         if backend.metadata.deletion_timestamp is not None:
             return DONE
@@ -102,18 +112,20 @@ class BackendReconciler:
         pool = sort(
             self.pods.by_index(BY_OWNER, backend.metadata.uid), self.warm_pods.digest(image, resources)
         )
-        cooling = self._cooling.setdefault(key, Cooling())
+        memory = self._memories.setdefault(key, _Memory())
+        cooling = memory.cooling
         cooling.observe((pod.metadata.uid for pod in pool.broken), len(pool.ready), self.clock())
-        wait = None
-        trouble = _trouble(pool)
+        wait, problem = None, trouble(pool, self.now())
         if self.expectations.satisfied(key):
             try:
-                wait = await self._adjust(key, backend, pool, cooling, image, resources)
+                wait = await self._adjust(key, backend, pool, memory, image, resources)
             except Refused as refused:
                 cooling.fail(self.clock())
-                wait, trouble = cooling.remaining(self.clock()), (refused.reason, refused.message)
-        counts_wait = await self._write_status(key, backend, pool, trouble)
-        waits = [seconds for seconds in (wait, counts_wait) if seconds is not None]
+                wait, problem = cooling.remaining(self.clock()), (refused.reason, refused.message)
+        counts_wait = await self._write_status(key, backend, pool, memory, problem)
+        silence = silent_at(pool)
+        silence_wait = silence - self.now() if silence is not None and silence > self.now() else None
+        waits = [seconds for seconds in (wait, counts_wait, silence_wait) if seconds is not None]
         return Result(after=min(waits)) if waits else DONE
 
     async def _adjust(
@@ -121,7 +133,7 @@ class BackendReconciler:
         key: Key,
         backend: QiskitBackend,
         pool: Pool,
-        cooling: Cooling,
+        memory: _Memory,
         image: str,
         resources: Resources,
     ) -> float | None:
@@ -136,9 +148,11 @@ class BackendReconciler:
             finally:
                 if not leaving:
                     self.expectations.deletion_observed(key, pod.metadata.uid)
+        now = self.clock()
+        patience = memory.refill.wait(missing=to_do.start > 0, ready=len(pool.ready), now=now)
         if not to_do.start:
             return None
-        remaining = cooling.remaining(self.clock())
+        remaining = max(memory.cooling.remaining(now), patience)
         if remaining > 0:
             return remaining
         await self.isolation.ensure(key.namespace)
@@ -154,18 +168,26 @@ class BackendReconciler:
         return None
 
     async def _write_status(
-        self, key: Key, backend: QiskitBackend, pool: Pool, trouble: tuple[str, str] | None
+        self,
+        key: Key,
+        backend: QiskitBackend,
+        pool: Pool,
+        memory: _Memory,
+        problem: tuple[str, str] | None,
     ) -> float | None:
         """Write what differs; the seconds after which counts that were left unsaid are due."""
         running, queued = self.places.counts(f"{key.namespace}/{key.name}")
-        status = status_of(backend, pool, running=running, queued=queued, trouble=trouble, now=self.now())
+        status = status_of(backend, pool, running=running, queued=queued, trouble=problem, now=self.now())
         patch = merge_patch_between(_plain(backend.status), _plain(status))
         if not patch:
             return None
-        if patch.keys() <= {"running", "queued"}:
-            due = self._counted.get(key, -COUNTS_EVERY) + COUNTS_EVERY - self.clock()
-            if due > 0:
-                return due
+        due = 0.0
+        if patch.keys() <= _COUNTS:
+            due = memory.counted + COUNTS_EVERY - self.clock()
+        elif patch.keys() <= _COUNTS_OF_A_POOL:
+            due = memory.refill.patience(self.clock())
+        if due > 0:
+            return due
         body = {"metadata": {"resourceVersion": backend.metadata.resource_version}, "status": patch}
         try:
             written = await self.client.merge_patch(
@@ -174,21 +196,8 @@ class BackendReconciler:
         except NotFound:
             return None
         self.recent.wrote(written)
-        self._counted[key] = self.clock()
+        memory.counted = self.clock()
         return None
-
-
-def _trouble(pool: Pool) -> tuple[str, str] | None:
-    """Why pods of the pool break or do not start."""
-    for pod in pool.broken:
-        ending = ending_of(pod)
-        return ending.reason, f"pod {pod.metadata.name}: {ending.message}"
-    for pod in pool.starting:
-        cause = waiting_cause(pod)
-        if cause is not None:
-            reason = "PodCannotStart" if cause.reason == Reason.PENDING_TIMEOUT else cause.reason
-            return reason, f"pod {pod.metadata.name}: {cause.message}"
-    return None
 
 
 def _plain(status: QiskitBackendStatus) -> dict[str, object]:

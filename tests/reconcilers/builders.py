@@ -13,6 +13,7 @@ from api.names import (
     ANNOTATION_DIGEST,
     ANNOTATION_OUTPUT,
     ANNOTATION_SUMMARY,
+    ANNOTATION_WARM_SINCE,
     LABEL_ATTEMPT,
     LABEL_JOB_UID,
     LABEL_MANAGED_BY,
@@ -139,6 +140,9 @@ class PodBuilder:
     def with_metadata(self, **metadata: Any) -> PodBuilder:
         return self._change(metadata=msgspec.structs.replace(self.view.metadata, **metadata))
 
+    def with_annotations(self, **annotations: str) -> PodBuilder:
+        return self.with_metadata(annotations={**self.view.metadata.annotations, **annotations})
+
     def with_status(self, **status: Any) -> PodBuilder:
         return self._change(status=msgspec.structs.replace(self.view.status, **status))
 
@@ -207,7 +211,7 @@ def a_warm_pod(
     limits: dict[str, str] | None = None,
     requests: dict[str, str] | None = None,
 ) -> PodBuilder:
-    """A pod that waits for work, ready."""
+    """A pod that waits for work at the gateway, ready."""
     container = Container(
         name="executor",
         image=image,
@@ -226,6 +230,7 @@ def a_warm_pod(
         resource_version="300",
         creation_timestamp=at(0),
         labels={LABEL_MANAGED_BY: MANAGED_BY, LABEL_ROLE: ROLE_WARM, "quantum.io/backend": backend},
+        annotations={ANNOTATION_WARM_SINCE: at(0)},
         owner_references=(owner,),
     )
     return PodBuilder(Pod(metadata=metadata, spec=PodSpec(containers=(container,)))).running()

@@ -16,7 +16,7 @@ from typing import Any
 
 import msgspec
 
-from api.names import LABEL_JOB_NAME, LABEL_MANAGED_BY, MANAGED_BY
+from api.names import ANNOTATION_WARM_SINCE, LABEL_JOB_NAME, LABEL_MANAGED_BY, MANAGED_BY
 from api.seal import Seal
 from api.views import QiskitJob
 from gateway.identity import Assignment, Go, admit, assignment
@@ -137,7 +137,7 @@ class InstantNode:
             await self.bind(pod)
         if not plan.starts:
             return
-        await self.say(pod, running())
+        await self.say(pod, running(), warm=is_warm)
         if not is_warm:
             await self.work(pod, plan)
         elif self.warm is not None:
@@ -190,11 +190,12 @@ class InstantNode:
         with contextlib.suppress(Conflict, NotFound):
             await self.client.raw("POST", path, body=msgspec.json.encode(body))
 
-    async def say(self, pod: Pod, status: dict[str, Any]) -> None:
-        """What a kubelet reports; a pod that is gone is none of its business."""
+    async def say(self, pod: Pod, status: dict[str, Any], *, warm: bool = False) -> None:
+        """What a kubelet reports, and with `warm` the gateway; a pod that is gone is none of its business."""
+        note = {"metadata": {"annotations": {ANNOTATION_WARM_SINCE: _now()}}} if warm else {}
         with contextlib.suppress(NotFound, Conflict):
             await self.client.merge_patch(
-                PODS, pod.metadata.name, {"status": status}, self.namespace, subresource="status"
+                PODS, pod.metadata.name, {"status": status, **note}, self.namespace, subresource="status"
             )
 
     async def remove(self, pod: Pod) -> None:

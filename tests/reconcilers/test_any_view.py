@@ -22,6 +22,7 @@ from kube import PartialObject, Pod
 from reconcilers.backend.cooling import Cooling
 from reconcilers.backend.pool import change, sort
 from reconcilers.backend.statuses import status_of
+from reconcilers.backend.trouble import silent_at, trouble
 from reconcilers.job.decisions import Record, Rest
 from reconcilers.job.failures import ending_of, waiting_cause
 from reconcilers.job.machine import decide
@@ -234,5 +235,7 @@ def test_a_pool_of_anything(backend: QiskitBackend, pods: list[Pod], now: float)
     ended = {id(pod) for pod in to_do.end}
     assert len(ended) == len(to_do.end)
     assert not (to_do.start and ended & {id(pod) for pod in (*pool.ready, *pool.starting)})
-    status_of(backend, pool, running=0, queued=0, trouble=None, now=now)
+    status_of(backend, pool, running=0, queued=0, trouble=trouble(pool, now), now=now)
+    due = silent_at(pool)
+    assert due is None or trouble(pool, due) is not None
     Cooling().observe((pod.metadata.uid for pod in pool.broken), len(pool.ready), now)

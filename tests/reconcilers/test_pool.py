@@ -8,7 +8,9 @@ from api.conditions import find_condition
 from backends.aer.warm import LABEL_TEMPLATE
 from reconcilers.backend.cooling import FIRST_WAIT, LONGEST_WAIT, Cooling
 from reconcilers.backend.pool import AT_ONCE, change, sort
+from reconcilers.backend.refill import REFILL_AFTER, Refill
 from reconcilers.backend.statuses import status_of
+from reconcilers.backend.trouble import SILENT_AFTER, silent_at, trouble
 from tests.reconcilers.builders import T0, PodBuilder, a_backend, a_warm_pod, at
 
 
@@ -25,7 +27,8 @@ STARTING = a_member("starting").with_status(phase="Pending", container_statuses=
 BROKEN = a_member("broken").ended(1)
 OUTDATED = a_member("outdated", template="yesterday")
 LEAVING = a_member("leaving").deleted()
-CLAIMED = a_member("claimed").with_metadata(annotations={"quantum.io/claim": "bell/job-1/1"})
+CLAIMED = a_member("claimed").with_annotations(**{"quantum.io/claim": "bell/job-1/1"})
+IMPORTING = a_member("importing").with_metadata(annotations={})
 
 
 def to_do(*pods: PodBuilder, size: int) -> tuple[int, list[str]]:
@@ -40,6 +43,8 @@ def to_do(*pods: PodBuilder, size: int) -> tuple[int, list[str]]:
         pytest.param((), 2, (2, []), id="an empty pool is filled"),
         pytest.param((), 50, (AT_ONCE, []), id="a large one step by step"),
         pytest.param((READY, STARTING), 2, (0, []), id="who starts counts"),
+        pytest.param((READY, IMPORTING), 2, (0, []), id="so does who runs and still imports"),
+        pytest.param((READY, IMPORTING), 1, (0, ["importing"]), id="and it goes first"),
         pytest.param((READY,), 3, (2, []), id="what is missing"),
         pytest.param((READY, STARTING), 1, (0, ["starting"]), id="who is not ready goes first"),
         pytest.param((READY, STARTING), 0, (0, ["starting", "ready"]), id="a pool that is given up"),
@@ -82,6 +87,43 @@ def test_the_same_broken_pod_counts_once() -> None:
     for now in range(5):
         cooling.observe(["a"], ready=0, now=float(now))
     assert cooling.remaining(0.0) == FIRST_WAIT
+
+
+class TestRefill:
+    def test_a_pool_that_still_has_pods_waits_before_it_starts_others(self) -> None:
+        refill = Refill()
+        assert refill.wait(missing=True, ready=1, now=10.0) == REFILL_AFTER
+        assert refill.wait(missing=True, ready=1, now=10.25) == REFILL_AFTER - 0.25
+        assert refill.wait(missing=True, ready=1, now=11.0) == 0.0, "another claim does not put it off"
+        assert refill.wait(missing=False, ready=2, now=12.0) == 0.0
+        assert refill.wait(missing=True, ready=1, now=13.0) == REFILL_AFTER, "it was whole in between"
+
+    def test_an_empty_pool_does_not_wait(self) -> None:
+        refill = Refill()
+        assert refill.wait(missing=True, ready=1, now=10.0) == REFILL_AFTER
+        assert refill.wait(missing=True, ready=0, now=10.1) == 0.0
+
+
+class TestSilence:
+    """Pods that run and are not heard of."""
+
+    def test_a_pod_may_take_its_time_to_import(self) -> None:
+        pool = sort([IMPORTING.view], "today")
+        assert trouble(pool, T0 + SILENT_AFTER - 1) is None
+        assert silent_at(pool) == T0 + SILENT_AFTER
+
+    def test_then_its_backend_says_that_it_does_not_reach_the_gateway(self) -> None:
+        found = trouble(sort([IMPORTING.view, READY.view], "today"), T0 + SILENT_AFTER)
+        assert found is not None
+        reason, message = found
+        assert reason == "GatewayUnavailable"
+        assert "importing" in message
+        assert "NetworkPolicies" in message
+
+    def test_who_was_heard_of_and_who_does_not_run_yet_are_not_meant(self) -> None:
+        pool = sort([READY.view, STARTING.view], "today")
+        assert trouble(pool, T0 + 10 * SILENT_AFTER) is None
+        assert silent_at(pool) is None
 
 
 class TestStatus:

@@ -12,9 +12,17 @@ from api.conditions import find_condition
 from api.names import ANNOTATION_CLAIM, LABEL_ROLE, ROLE_WARM
 from api.views import QiskitBackend
 from kube import PODS, QISKIT_BACKENDS, Pod
+from reconcilers.backend.refill import REFILL_AFTER
 from tests.reconcilers.conftest import Stage
 from tests.reconcilers.fake_node import RUNS, terminated
-from tests.reconcilers.operating import WatchedClient, create_backend, eventually, get_backend
+from tests.reconcilers.operating import (
+    Operator,
+    StoppedClock,
+    WatchedClient,
+    create_backend,
+    eventually,
+    get_backend,
+)
 
 pytestmark = pytest.mark.cluster
 
@@ -66,6 +74,29 @@ async def test_a_claimed_pod_belongs_to_the_job_and_the_pool_is_filled_again(sta
         [claimed] = [pod for pod in pods if pod.metadata.uid == done.status.job_id]
         assert claimed.metadata.controller is not None
         assert claimed.metadata.controller.uid == job.metadata.uid
+
+
+async def test_a_pool_with_pods_left_waits_until_the_job_that_took_one_has_begun(stage: Stage) -> None:
+    stage.node.default = RUNS
+    async with stage.operator() as operator:
+        await create_backend(stage.client, stage.namespace, "pool", warmPool={"size": 2})
+        await filled(stage, "pool", 2)
+        clock = StoppedClock()
+        operator.pooling.clock = clock
+        operator.client.writes.clear()
+        await stage.create("bell", backend={"type": "local_simulator", "name": "pool"})
+        await eventually(lambda: _passed_over(operator, short=True))
+        assert [path for path in operator.client.written("pods") if path.startswith("POST")] == []
+        assert operator.client.written("qiskitbackends") == [], "what holds for half a second is no news"
+        clock.forward(REFILL_AFTER)
+        await eventually(lambda: _passed_over(operator, short=False))
+        await filled(stage, "pool", 2)
+
+
+async def _passed_over(operator: Operator, *, short: bool) -> bool:
+    """Whether a pass has seen the pool short of a pod, or whole again."""
+    [memory] = operator.pooling._memories.values()
+    return (memory.refill.since is not None) == short
 
 
 async def test_the_pool_is_drained_when_its_size_or_its_image_changes(stage: Stage) -> None:
