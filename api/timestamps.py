@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from functools import lru_cache
 
 
 def format_time(epoch_seconds: float) -> str:
     """Write seconds since 1970 as "2027-01-31T08:00:00Z"; fractions of a second are cut off."""
-    return datetime.fromtimestamp(int(epoch_seconds), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return _of_second(int(epoch_seconds))
+
+
+@lru_cache(maxsize=256)  # what happens in one second is stamped alike, many times
+def _of_second(second: int) -> str:
+    return datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def parse_time(text: str) -> float:

@@ -64,6 +64,7 @@ class Gateway:
     _changes: Changes = field(default_factory=Changes)
     _closing: asyncio.Event = field(default_factory=asyncio.Event)
     _runner: web.AppRunner | None = None
+    _port: int | None = None
     _tls: ssl.SSLContext | None = None
     _trust: Trust | None = None
     _leaf: Leaf | None = None
@@ -90,10 +91,9 @@ class Gateway:
     @property
     def port(self) -> int:
         """The port that is listened on."""
-        if self._runner is None:
+        if self._port is None:
             raise RuntimeError("the gateway has not been started")
-        address = self._runner.addresses[0]
-        return int(address[1])
+        return self._port
 
     async def start(self) -> None:
         """Obtain the certificate authority and begin to listen.
@@ -124,7 +124,7 @@ class Gateway:
         runner = web.AppRunner(door.app(), access_log=None, shutdown_timeout=10.0)
         await runner.setup()
         await web.TCPSite(runner, self.settings.host, self.settings.port, ssl_context=self._tls).start()
-        self._runner = runner
+        self._runner, self._port = runner, int(runner.addresses[0][1])
         log.info("gateway listening", host=self.settings.host, port=self.port)
 
     async def run(self) -> None:

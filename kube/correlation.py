@@ -112,7 +112,8 @@ class Correlator:
     def correlate(self, occurrence: Occurrence, now: float) -> Write | None:
         """What to write for this occurrence; `None` if it is one too many."""
         # An object's version differs from event to event; what happened to it does not.
-        occurrence = replace(occurrence, about=replace(occurrence.about, resource_version=""))
+        if occurrence.about.resource_version:
+            occurrence = replace(occurrence, about=replace(occurrence.about, resource_version=""))
         occurrence = self._combine(occurrence, now)
         if not self._afford(occurrence.about, now):
             return None

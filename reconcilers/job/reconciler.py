@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from types import TracebackType
 
 import msgspec
@@ -182,7 +182,7 @@ class JobReconciler:
             for found in self.results.by_index(BY_JOB, metadata.uid)
             if is_result_of(found, newest, self.seal)
         )
-        return replace(
+        return msgspec.structs.replace(
             world,
             now=self.now(),
             job=newest,
@@ -216,7 +216,9 @@ class JobReconciler:
             case Examine():
                 return await self._examine_and_check(world)
             case CheckOutput():
-                return replace(world, output=await check_output(self.client, world.job, self.seal))
+                return msgspec.structs.replace(
+                    world, output=await check_output(self.client, world.job, self.seal)
+                )
             case TakePlace():
                 return self._take_place(world)
             case Submit():
@@ -225,12 +227,12 @@ class JobReconciler:
                 return await self._find_execution(world)
             case FindResult():
                 found = await find_result(self.client, world.job, self.seal)
-                return replace(world, result=found, result_absent=found is None)
+                return msgspec.structs.replace(world, result=found, result_absent=found is None)
             case FindBackend():
                 return await self._find_backend(world)
             case Stop(pod):
                 await self._stop(world.job, pod)
-                return replace(world, stopped=world.stopped | {pod.metadata.uid})
+                return msgspec.structs.replace(world, stopped=world.stopped | {pod.metadata.uid})
             case DeleteJob():
                 await self._delete(world.job)
                 return None
@@ -282,7 +284,7 @@ class JobReconciler:
                 examination = await self._examine(world)
         except ExceptionGroup as failures:
             raise failures.exceptions[0] from None
-        return replace(world, examination=examination, output=output.result())
+        return msgspec.structs.replace(world, examination=examination, output=output.result())
 
     async def _examine(self, world: World) -> Examination:
         job, execution = world.job, world.job.spec.execution
@@ -307,8 +309,8 @@ class JobReconciler:
         job = world.job
         position = self.places.ask(job)
         if position > 0:
-            return replace(world, place=Queued(position))
-        return replace(world, place=Admitted(self.slots.promise(world)))
+            return msgspec.structs.replace(world, place=Queued(position))
+        return msgspec.structs.replace(world, place=Admitted(self.slots.promise(world)))
 
     def _settle(self, job_uid: str) -> None:
         """The pass is over: what it was promised and did not take is free again."""
@@ -324,16 +326,16 @@ class JobReconciler:
             await self.isolation.ensure(job.metadata.namespace)
             handle = await backend.submit(submission_of(job, world.backend, self.settings, slot=slot))
         except Refused as refused:
-            return replace(world, refusal=(refused.reason, refused.message))
+            return msgspec.structs.replace(world, refusal=(refused.reason, refused.message))
         except SlotGone:
             tried = world.slots_tried | {slot.id} if slot is not None else world.slots_tried
-            return replace(world, slot_gone=True, place=None, slots_tried=tried)
+            return msgspec.structs.replace(world, slot_gone=True, place=None, slots_tried=tried)
         except (ProviderUnavailable, ApiError) as error:
             if not self._has_waited(job):
                 raise
             pending = job.spec.timeouts.pending
             message = f"the attempt could not be started within timeouts.pending, {pending}: {error}"
-            return replace(world, refusal=(Reason.PROVIDER_UNAVAILABLE, message))
+            return msgspec.structs.replace(world, refusal=(Reason.PROVIDER_UNAVAILABLE, message))
         self._submitted[job.metadata.uid] = (handle, self.now())
         return world
 
@@ -347,7 +349,7 @@ class JobReconciler:
         handle = await self._backend(world.job).find(attempt)
         if handle is None:
             # Nor is the warm pod there that came with the place.
-            return replace(world, pod_absent=True, place=None)
+            return msgspec.structs.replace(world, pod_absent=True, place=None)
         # It is there, and the cache will show it.
         self._submitted[world.job.metadata.uid] = (handle, self.now())
         return world
@@ -359,10 +361,10 @@ class JobReconciler:
                 QISKIT_BACKENDS, name, world.job.metadata.namespace, type=QiskitBackend
             )
         except (NotFound, Invalid):  # the spec takes text that is no object's name, such as ".."
-            return replace(world, backend_absent=True)
+            return msgspec.structs.replace(world, backend_absent=True)
         if backend.metadata.name != name:  # "pool/status" is read as a part of pool
-            return replace(world, backend_absent=True)
-        return replace(world, backend=backend)
+            return msgspec.structs.replace(world, backend_absent=True)
+        return msgspec.structs.replace(world, backend=backend)
 
     async def _stop(self, job: QiskitJob, pod: Pod) -> None:
         attempt = attempt_of(job, attempt_number(pod))

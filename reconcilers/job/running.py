@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import msgspec
 
 from api.conditions import JobCondition
@@ -111,7 +109,7 @@ def _submitted_within(world: World, seconds: float) -> bool:
 def _recorded(world: World, execution_id: str) -> World:
     """The world with the pod in the job's status, for the write that also says how it ended."""
     status = msgspec.structs.replace(world.job.status, job_id=execution_id)
-    return replace(world, job=msgspec.structs.replace(world.job, status=status))
+    return msgspec.structs.replace(world, job=msgspec.structs.replace(world.job, status=status))
 
 
 def _another_attempt(world: World) -> Decision:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import msgspec
 
 from api.conditions import JobCondition
@@ -73,7 +71,7 @@ def start(world: World) -> Decision:
             status = statuses.refused_by_validation(world, Ending(*found.refusal), found)
             return Record(status, (phase_event(status),))
         # From here on every status that is written says what was found.
-        world = replace(world, job=statuses.examined(job, found, world.now))
+        world = msgspec.structs.replace(world, job=statuses.examined(job, found, world.now))
     return _place(world, _notes(world))
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import msgspec
+
 from api.conditions import JobCondition, is_true
 from api.phases import Phase
 from api.views import CircuitMetadata, QiskitBackend, QiskitJob
@@ -99,8 +101,7 @@ class Queued:
 Place = Admitted | Queued
 
 
-@dataclass(frozen=True, slots=True)
-class World:
+class World(msgspec.Struct, frozen=True):
     """Everything that a decision may look at. What is None or False from `examination` on was not looked at.
 
     `pods` are the job's own, of all attempts. `slot_pod` is a warm pod that the job recorded and has not

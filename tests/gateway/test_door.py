@@ -13,7 +13,6 @@ import pytest
 from api.views import QiskitBackend
 from gateway import Gateway, GatewaySettings
 from gateway.handlers import HAND_INS_AT_ONCE
-from gateway.orders import OrderSettings
 from informers.informer import Informer
 from kube import (
     CONFIG_MAPS,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -347,7 +346,7 @@ def test_a_warm_pod_that_another_job_has_costs_no_retry() -> None:
     assert step_of(a_world(job, slot_taken=True)) == FindExecution(), "the cache may lag behind the claim"
     world = a_world(job, slot_taken=True, pod_absent=True)
     assert step_of(world) == TakePlace()
-    status = recorded(replace(world, place=Admitted())).status
+    status = recorded(msgspec.structs.replace(world, place=Admitted())).status
     assert (status.phase, status.attempt, status.retry_count) == (Phase.SCHEDULING, 2, 0)
 
 
