@@ -16,6 +16,9 @@ class Goal(msgspec.Struct, frozen=True, kw_only=True):
     `of` is what is compared: the value itself, or its ratio to the baseline. `at_objects` is the size that
     the promise is made for; a smaller run shows the figure without judging it. `since` is a date, `because`
     the provenance: what was known when the goal was set.
+
+    `rival` is what the baseline took, in the metric's unit, on the machine that a time was promised for. On a
+    slower machine the promise is kept if the figure is no larger a multiple of the baseline of its own run.
     """
 
     benchmark: str
@@ -26,13 +29,27 @@ class Goal(msgspec.Struct, frozen=True, kw_only=True):
     since: str
     because: str
     at_objects: int = 0
+    rival: float | None = None
 
     def met(self, figure: float) -> bool:
         """Whether a figure keeps the promise."""
         return figure <= self.limit if self.comparison == "<=" else figure >= self.limit
 
+    def met_as_multiple(self, figure: float, baseline: float | None) -> bool:
+        """Whether a time that is over its limit is so because the machine is slower, by what the baseline took."""
+        multiple = self.multiple
+        return (
+            multiple is not None and bool(baseline) and baseline is not None and figure / baseline <= multiple
+        )
+
+    @property
+    def multiple(self) -> float | None:
+        """The limit as a multiple of the baseline."""
+        return self.limit / self.rival if self.rival else None
+
     def __str__(self) -> str:
-        return f"{self.of} {self.comparison} {self.limit:g}"
+        text = f"{self.of} {self.comparison} {self.limit:g}"
+        return text if self.multiple is None else f"{text} or {self.multiple:.3g} of rival's"
 
 
 def load(path: Path = GOALS) -> list[Goal]:

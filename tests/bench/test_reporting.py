@@ -84,6 +84,31 @@ def test_several_goals_of_a_metric_must_all_be_met() -> None:
     assert one.rows[0].met is False
 
 
+@pytest.mark.parametrize(
+    ("took", "rival_took", "met", "as_multiple"),
+    [
+        pytest.param(15.0, 20.0, True, False, id="kept as it stands"),
+        pytest.param(15.0, 5.0, True, False, id="kept, though the rival was quicker"),
+        pytest.param(30.0, 20.0, True, True, id="a machine of half the speed"),
+        pytest.param(31.0, 20.0, False, False, id="slower than the machine explains"),
+        pytest.param(31.0, 0.0, False, False, id="a rival that took no time explains nothing"),
+    ],
+)
+def test_a_time_is_judged_beside_what_the_rival_takes_on_the_same_machine(
+    took: float, rival_took: float, met: bool, as_multiple: bool
+) -> None:
+    one = report([a_goal(of="p50", comparison="<=", limit=15, rival=10)])
+    one.add("rate", "ms", over_samples([[took]]), ("bare", over_samples([[rival_took]])))
+    assert (one.rows[0].met, one.rows[0].as_multiple) == (met, as_multiple)
+    assert one.rows[0].goal == "p50 <= 15 or 1.5 of rival's"
+
+
+def test_a_goal_without_a_rival_is_not_excused_by_one() -> None:
+    one = report([a_goal(of="p50", comparison="<=", limit=15)])
+    one.add("rate", "ms", over_samples([[16.0]]), ("bare", over_samples([[100.0]])))
+    assert one.rows[0].met is False
+
+
 def test_the_record_has_all_that_the_table_shows(tmp_path: Path) -> None:
     one = report([a_goal()])
     one.add("rate", "1/s", over_repeats([99.0, 98.0, 97.0]), ("bare", over_repeats([100.0])))
