@@ -42,16 +42,25 @@ def rules(*cel: dict[str, Any]) -> dict[str, Any]:
     return {RULES: list(cel)}
 
 
+def matching(
+    pattern: str, message: str, *more: dict[str, Any], longest: int, shortest: int | None = None
+) -> Any:
+    """A text field of a pattern, with a sentence for people: a pattern's own error shows a regular expression."""
+    return Field(
+        pattern=pattern,
+        min_length=shortest,
+        max_length=longest,
+        json_schema_extra=rules(rule(f"self.matches(r'{pattern}')", message), *more),
+    )
+
+
 Duration = Annotated[
     str,
-    Field(
-        pattern=DURATION_PATTERN,
-        max_length=DURATION_LIMIT,
-        json_schema_extra=rules(
-            # The pattern says the same to programs; its error shows people a regular expression only.
-            rule(f"self.matches(r'{DURATION_PATTERN}')", "must be a duration such as 90s, 10m or 1h30m"),
-            rule("self.matches('[1-9]')", "must be longer than zero"),
-        ),
+    matching(
+        DURATION_PATTERN,
+        "must be a duration such as 90s, 10m or 1h30m",
+        rule("self.matches('[1-9]')", "must be longer than zero"),
+        longest=DURATION_LIMIT,
     ),
 ]
 """Text such as "10m"; zero is refused, since a limit of zero would end everything at once."""
@@ -81,4 +90,11 @@ Time = Annotated[str, Field(json_schema_extra={"format": "date-time"})]
 DNS_NAME_PATTERN = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$"
 """A name that Kubernetes takes for an object (RFC 1123 subdomain)."""
 
-ObjectName = Annotated[str, Field(pattern=DNS_NAME_PATTERN, max_length=253)]
+ObjectName = Annotated[
+    str,
+    matching(
+        DNS_NAME_PATTERN,
+        "must be the name of an object: lower-case letters, digits, '-' and '.', such as my-results",
+        longest=253,
+    ),
+]

@@ -6,10 +6,19 @@ from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field
 
-from api.block import Block, ObjectName, rule, rules
+from api.block import Block, ObjectName, matching, rule, rules
 
 CODE_LIMIT = 512 * 1024
 """Characters of inline code. etcd takes objects of 1.5 MiB, and status needs its share."""
+
+
+HttpsAddress = Annotated[
+    str,
+    matching(
+        r"^https://[^\s]+$", "must be an address that begins with https:// and has no spaces", longest=2048
+    ),
+]
+"""Where a source is fetched from. Nothing that could be changed on its way is run."""
 
 
 class ConfigMapKeyReference(Block):
@@ -18,14 +27,22 @@ class ConfigMapKeyReference(Block):
     name: ObjectName
     """The ConfigMap's name. If it does not exist yet, the job waits for it until `timeouts.pending`."""
 
-    key: Annotated[str, Field(min_length=1, max_length=253, pattern=r"^[-._a-zA-Z0-9]+$")]
+    key: Annotated[
+        str,
+        matching(
+            r"^[-._a-zA-Z0-9]+$",
+            "must be a key as ConfigMaps have them: letters, digits, '-', '_' and '.', such as bell.py",
+            longest=253,
+            shortest=1,
+        ),
+    ]
     """The key in `data`, or in `binaryData` for QPY."""
 
 
 class GitReference(Block):
     """A file of a Git repository that is reachable over https."""
 
-    repository: Annotated[str, Field(pattern=r"^https://[^\s]+$", max_length=2048)]
+    repository: HttpsAddress
     """The address to clone from. Only https, and no private, loopback or link-local address unless the
     administrator allows it."""
 
@@ -35,7 +52,17 @@ class GitReference(Block):
     branch: Annotated[str, Field(min_length=1, max_length=255)] | None = None
     """The branch or tag; the repository's default branch unless given."""
 
-    revision: Annotated[str, Field(pattern=r"^([0-9a-f]{40}|[0-9a-f]{64})$")] | None = None
+    revision: (
+        Annotated[
+            str,
+            matching(
+                r"^([0-9a-f]{40}|[0-9a-f]{64})$",
+                "must be a full commit ID of 40 hexadecimal digits, as git rev-parse HEAD prints it",
+                longest=64,
+            ),
+        ]
+        | None
+    ) = None
     """The commit, by its full ID (`git rev-parse HEAD`): a server hands out no other. Without it the newest one of
     the branch is taken; `status.source.revision` records which."""
 
@@ -82,7 +109,7 @@ class CircuitSpec(Block):
     config_map_ref: ConfigMapKeyReference | None = None
     """The key of a ConfigMap that holds the source."""
 
-    url: Annotated[str, Field(pattern=r"^https://[^\s]+$", max_length=2048)] | None = None
+    url: HttpsAddress | None = None
     """The https address of the source. It is fetched once and kept with its hash in the ConfigMap
     `input-<job uid>`. Private, loopback and link-local addresses are refused, after redirects too, unless
     the administrator allows them."""
@@ -94,7 +121,17 @@ class CircuitSpec(Block):
     """The language: `python`, `qasm2` and `qasm3` (OpenQASM), or `qpy`. Detected from the content unless
     given."""
 
-    entrypoint: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_.-]*$", max_length=128)] | None = None
+    entrypoint: (
+        Annotated[
+            str,
+            matching(
+                r"^[A-Za-z_][A-Za-z0-9_.-]*$",
+                "must be a name of the code or the QPY file: a letter or '_', then letters, digits, '_', '-' and '.'",
+                longest=128,
+            ),
+        ]
+        | None
+    ) = None
     """For Python: the variable that holds the circuit or a list of circuits, or a function that returns one,
     whose arguments are taken from `parameters`; unless given it is `qc`, `circuit` or `circuits`, else the
     circuit that was bound last. For QPY: the name of one circuit of the file; unless given all are run."""

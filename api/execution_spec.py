@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field
 
-from api.block import Block, Duration, Quantity, rule, rules
+from api.block import Block, Duration, Quantity, matching, rule, rules
 
 BackendType = Literal["local_simulator"]
 """The types that this release runs. The API knows more; each enters the schema when it works."""
@@ -20,7 +20,14 @@ SimulationMethod = Literal[
     "matrix_product_state",
 ]
 
-NoiseModelName = Annotated[str, Field(max_length=63, pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
+NoiseModelName = Annotated[
+    str,
+    matching(
+        r"^[A-Za-z0-9][A-Za-z0-9_.-]*$",
+        "must be the name of a device snapshot: letters, digits, '_', '-' and '.', such as manila",
+        longest=63,
+    ),
+]
 
 Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]
 

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field
 
-from api.block import Block, Duration, ObjectName, rule, rules
+from api.block import Block, Duration, ObjectName, matching, rule, rules
 from api.circuit_spec import CircuitSpec
 from api.execution_spec import BackendReference, ExecutionSpec, ResourcesSpec
 
@@ -79,12 +79,11 @@ class OutputSpec(Block):
     path: (
         Annotated[
             str,
-            Field(
-                max_length=512,
-                pattern=r"^[A-Za-z0-9._/-]+$",
-                json_schema_extra=rules(
-                    rule("!self.split('/').exists(part, part == '..')", "must not lead out of the volume")
-                ),
+            matching(
+                r"^[A-Za-z0-9._/-]+$",
+                "must be a folder of letters, digits, '.', '_', '-' and '/', such as group-a/runs",
+                rule("!self.split('/').exists(part, part == '..')", "must not lead out of the volume"),
+                longest=512,
             ),
         ]
         | None

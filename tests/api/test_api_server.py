@@ -110,7 +110,7 @@ REFUSED = {
     "a noise model that is a path": (
         a_job(execution={"noiseModel": "../manila"}),
         "spec.execution.noiseModel",
-        "should match",
+        "the name of a device snapshot",
     ),
     "a duration in words": (
         a_job(execution={"maxExecutionTime": "10 minutes"}),
@@ -182,19 +182,29 @@ REFUSED = {
         "spec.circuit.configMapRef.key",
         "Required value",
     ),
+    "a reference to a key with a blank": (
+        a_job(circuit={"source": "configmap", "configMapRef": {"name": "circuits", "key": "my bell.py"}}),
+        "spec.circuit.configMapRef.key",
+        "such as bell.py",
+    ),
+    "a reference to a name in capitals": (
+        a_job(circuit={"source": "configmap", "configMapRef": {"name": "Circuits", "key": "bell.py"}}),
+        "spec.circuit.configMapRef.name",
+        "lower-case letters",
+    ),
     "a URL without the URL": (a_job(circuit={"source": "url"}), "spec.circuit.url", "url needs url"),
     "Git without a repository": (a_job(circuit={"source": "git"}), "spec.circuit.gitRef", "git needs gitRef"),
     "a URL that is not https": (
         a_job(circuit={"source": "url", "url": "http://example.org/bell.py"}),
         "spec.circuit.url",
-        "^https://",
+        "an address that begins with https://",
     ),
     "a repository over ssh": (
         a_job(
             circuit={"source": "git", "gitRef": {"repository": "ssh://git@example.org/a.git", "path": "a.py"}}
         ),
         "spec.circuit.gitRef.repository",
-        "^https://",
+        "an address that begins with https://",
     ),
     "half a commit ID": (
         a_job(
@@ -204,7 +214,7 @@ REFUSED = {
             }
         ),
         "spec.circuit.gitRef.revision",
-        "should match",
+        "a full commit ID of 40",
     ),
     "two sources": (
         a_job(circuit=INLINE | {"configMapRef": CONFIG_MAP}),
@@ -220,7 +230,7 @@ REFUSED = {
     "an entry point that is an expression": (
         a_job(circuit=INLINE | {"entrypoint": "make()"}),
         "spec.circuit.entrypoint",
-        "should match",
+        "a name of the code or the QPY file",
     ),
     "a sweep over nothing": (
         a_job(circuit=INLINE | {"parameters": [{}]}),
@@ -244,10 +254,15 @@ REFUSED = {
         "spec.output.path",
         "must not lead out of the volume",
     ),
+    "a path with blanks": (
+        a_job(output={"type": "pvc", "location": "results", "path": "my runs"}),
+        "spec.output.path",
+        "such as group-a/runs",
+    ),
     "an output name that no ConfigMap can have": (
         a_job(output={"location": "My Results"}),
         "spec.output.location",
-        "should match",
+        "such as my-results",
     ),
     "an unknown format": (a_job(output={"format": "xml"}), "spec.output.format", "Unsupported value"),
     "an unknown retention": (
