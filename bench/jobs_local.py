@@ -15,20 +15,17 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from backends.aer.observation import is_finished
-from backends.aer.warm import is_free
 from bench.figures import Figures, over_samples
 from bench.finishes import watching
+from bench.pools import DEADLINE, until_warm
 from bench.report import Report
 from kube import (
     NAMESPACES,
-    PODS,
     QISKIT_BACKENDS,
     QISKIT_JOBS,
     SERVICE_ACCOUNTS,
     Client,
     NotFound,
-    Pod,
     load_configuration,
 )
 from localcluster.cluster import LocalCluster
@@ -36,7 +33,6 @@ from localcluster.cluster import LocalCluster
 NAME = "jobs_local"
 QUBITS = (2, 5, 10)
 WARM_PODS = 2
-DEADLINE = 300.0
 
 PAUSE = 0.2
 """Seconds between jobs: what a job leaves behind is over, and a warm pod that was made waits for work."""
@@ -93,7 +89,7 @@ async def _jobs(
     async with watching(client, QISKIT_JOBS, namespace, _completed) as finishes:
         for number in range(samples + 1):
             if backend is not None:
-                await _until_warm(client, namespace, backend)
+                await until_warm(client, namespace, backend, WARM_PODS)
             await asyncio.sleep(PAUSE)
             name = f"{kind}-{qubits}-{number}"
             sent = time.monotonic()
@@ -144,19 +140,6 @@ async def _warm_backend(client: Client, namespace: str) -> AsyncIterator[str]:
     await client.create(QISKIT_BACKENDS, body | {"metadata": {"name": "warm"}, "spec": spec}, namespace)
     yield "warm"
     await client.delete(QISKIT_BACKENDS, "warm", namespace)
-
-
-async def _until_warm(client: Client, namespace: str, backend: str) -> None:
-    """Wait until the pool is full, and no other pod takes processor time for its start or its end."""
-    async with asyncio.timeout(DEADLINE):
-        while True:
-            found: dict[str, Any] = await client.get(QISKIT_BACKENDS, backend, namespace)
-            pods = await client.list_items(PODS, namespace, type=Pod)
-            alive = [pod for pod in pods if not is_finished(pod)]
-            full = found.get("status", {}).get("warm") == WARM_PODS
-            if full and len(alive) == WARM_PODS and all(map(is_free, alive)):
-                return
-            await asyncio.sleep(0.05)
 
 
 async def run(samples: int, report: Report) -> None:

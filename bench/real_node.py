@@ -27,6 +27,7 @@ from rich.console import Console
 from bench import goals, machine
 from bench.figures import Figures, over_repeats, over_samples
 from bench.finishes import Finished, watching
+from bench.pools import until_warm
 from bench.report import Report
 from e2e.suite.installing import install
 from e2e.suite.kubectl import Kubectl
@@ -38,6 +39,10 @@ JOBS = Resource("batch", "v1", "jobs", "Job")
 IMAGE = f"qiskit-operator/executor:{VERSION}"
 OPERATOR = "qiskit-operator"
 AT_A_TIME = 4
+WARM_PODS = 2
+
+PAUSE = 1.0
+"""Seconds before each sample: the node has ended and removed the pod of the last one."""
 
 BELL = """\
 from qiskit import QuantumCircuit
@@ -132,7 +137,7 @@ async def measure(client: Client, samples: int, many: int, report: Report) -> No
             work.name: await _one_by_one(client, namespace, work, samples)
             for work in (COLD, BARE_JOB, BARE_POD)
         }
-        async with _backend(client, namespace, "warm", warmPool={"size": 2}):
+        async with _backend(client, namespace, "warm", warmPool={"size": WARM_PODS}):
             seconds["warm"] = await _one_by_one(client, namespace, WARM, samples)
     figures = {name: over_samples([values]) for name, values in seconds.items()}
     for ours in ("warm", "cold"):
@@ -163,7 +168,8 @@ async def _one_by_one(client: Client, namespace: str, work: Work, samples: int) 
     async with watching(client, work.resource, namespace, work.finished) as finishes:
         for number in range(samples + 1):
             if work is WARM:
-                await _until_warm(client, namespace, "warm", 2)
+                await until_warm(client, namespace, "warm", WARM_PODS)
+            await asyncio.sleep(PAUSE)
             name = f"{work.name.lower().replace(' ', '-')}-{number}"
             sent = time.monotonic()
             await client.create(work.resource, work.manifest(name), namespace)
@@ -225,18 +231,9 @@ async def _backend(client: Client, namespace: str, name: str, **spec: Any) -> As
     }
     await client.create(QISKIT_BACKENDS, manifest, namespace)
     if "warmPool" in spec:
-        await _until_warm(client, namespace, name, spec["warmPool"]["size"])
+        await until_warm(client, namespace, name, spec["warmPool"]["size"])
     yield
     await client.delete(QISKIT_BACKENDS, name, namespace)
-
-
-async def _until_warm(client: Client, namespace: str, name: str, size: int) -> None:
-    async with asyncio.timeout(300):
-        while True:
-            backend: dict[str, Any] = await client.get(QISKIT_BACKENDS, name, namespace)
-            if backend.get("status", {}).get("warm") == size:
-                return
-            await asyncio.sleep(0.1)
 
 
 def _single(value: float) -> Figures:
