@@ -19,7 +19,7 @@ machine; the ratios (ours / rival's) are what carries over. Goals, with where ea
 [bench/goals.json](../bench/goals.json); the figures with their spread in [bench/results](../bench/results).
 
 ```shell
-make bench          # on a real kube-apiserver of its own; about twenty minutes
+make bench          # on a real kube-apiserver of its own; about forty minutes
 make bench-cluster  # on real nodes, beside bare Jobs and pods
 ```
 

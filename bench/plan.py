@@ -1,4 +1,4 @@
-"""How large a run is: as the goals are judged, about twenty minutes; or quick, to see that everything runs."""
+"""How large a run is: as the goals are judged, about forty minutes; or quick, to see that everything runs."""
 
 from __future__ import annotations
 

@@ -6,7 +6,7 @@ import asyncio
 from typing import Any
 
 from backends.aer.observation import is_finished
-from backends.aer.warm import is_free
+from backends.aer.warm import waits
 from kube import PODS, QISKIT_BACKENDS, Client, Pod
 
 DEADLINE = 300.0
@@ -23,6 +23,6 @@ async def until_warm(client: Client, namespace: str, backend: str, size: int) ->
             pods = await client.list_items(PODS, namespace, type=Pod)
             alive = [pod for pod in pods if not is_finished(pod)]
             full = found.get("status", {}).get("warm") == size
-            if full and len(alive) == size and all(map(is_free, alive)):
+            if full and len(alive) == size and all(map(waits, alive)):
                 return
             await asyncio.sleep(0.05)

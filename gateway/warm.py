@@ -1,4 +1,4 @@
-"""A warm pod's first call: it has loaded everything, has its token and reaches the gateway, so it can be claimed."""
+"""A warm pod's first call: it has loaded everything, has its token and reaches the gateway, so it is warm indeed."""
 
 from __future__ import annotations
 

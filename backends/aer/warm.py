@@ -77,25 +77,25 @@ def is_warm(pod: Pod) -> bool:
 
 
 def is_free(pod: Pod) -> bool:
-    """Whether a warm pod can be claimed now: it waits at the gateway, so that it has loaded all that a job needs.
+    """Whether a pod of a pool can be claimed: it runs, though it may still import for a second.
 
-    That its container runs says nothing: for half a second and more it only imports.
+    That is sooner done than the start of a pod of the job's own.
     """
-    metadata = pod.metadata
-    return (
-        metadata.labels.get(LABEL_ROLE) == ROLE_WARM
-        and ANNOTATION_WARM_SINCE in metadata.annotations
-        and not is_claimed(pod)
-        and is_ready(pod)
-    )
+    return pod.metadata.labels.get(LABEL_ROLE) == ROLE_WARM and not is_claimed(pod) and is_ready(pod)
+
+
+def waits(pod: Pod) -> bool:
+    """Whether a free pod has loaded all that a job needs, and waits at the gateway: it is warm, then."""
+    return is_free(pod) and ANNOTATION_WARM_SINCE in pod.metadata.annotations
 
 
 def choose(pods: Iterable[Pod], submission: Submission, *, explicit: Resources | None) -> Slot | None:
     """The pod that a submission may claim: a free one of its namespace that is what it asks for.
 
     Image and priority must be equal. `explicit` is what the job itself asked for: equal, or nothing at all,
-    in which case the pod's limits must hold what `submission.resources` says the circuit needs. Pods of the
-    job's own backend come first, then the oldest. An attempt with a volume needs a pod that mounts it.
+    in which case the pod's limits must hold what `submission.resources` says the circuit needs. Pods that wait
+    come first, among them those of the job's own backend, then the oldest. An attempt with a volume needs a pod
+    that mounts it.
     """
     if submission.volume is not None or submission.priority != POOL_PRIORITY:
         return None
@@ -104,6 +104,7 @@ def choose(pods: Iterable[Pod], submission: Submission, *, explicit: Resources |
     best = min(
         fitting,
         key=lambda pod: (
+            not waits(pod),
             pod.metadata.labels.get(LABEL_BACKEND) != backend,
             pod.metadata.creation_timestamp,
             pod.metadata.name,

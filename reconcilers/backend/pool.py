@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from backends.aer.observation import is_claimed, is_finished
-from backends.aer.warm import LABEL_TEMPLATE, is_free
+from backends.aer.warm import LABEL_TEMPLATE, waits
 from kube import Pod
 
 AT_ONCE = 10
@@ -66,4 +66,4 @@ def _kind(pod: Pod, template: str) -> str:
         return "broken"
     if pod.metadata.labels.get(LABEL_TEMPLATE) != template:
         return "outdated"
-    return "ready" if is_free(pod) else "starting"
+    return "ready" if waits(pod) else "starting"

@@ -39,7 +39,6 @@ def test_a_free_pod_that_fits_is_chosen_with_what_guards_its_claim() -> None:
         pytest.param(a_warm_pod().with_metadata(namespace="other"), {}, id="another namespace"),
         pytest.param(a_warm_pod().with_metadata(deletion_timestamp=at(0)), {}, id="on its way out"),
         pytest.param(a_warm_pod().with_annotations(**{"quantum.io/claim": "x/y/1"}), {}, id="claimed"),
-        pytest.param(a_warm_pod().with_metadata(annotations={}), {}, id="it still imports"),
         pytest.param(a_warm_pod().ended(1), {}, id="ended"),
         pytest.param(a_warm_pod().with_status(container_statuses=()), {}, id="not ready yet"),
         pytest.param(a_warm_pod().with_labels(**{"quantum.io/role": "executor"}), {}, id="no warm pod"),
@@ -52,6 +51,12 @@ def test_a_free_pod_that_fits_is_chosen_with_what_guards_its_claim() -> None:
 )
 def test_a_pod_that_does_not_fit_is_left_alone(pod: PodBuilder, changes: dict[str, Any]) -> None:
     assert chosen(pod, **changes) is None
+
+
+def test_a_pod_that_still_imports_is_better_than_none_and_worse_than_one_that_waits() -> None:
+    importing = a_warm_pod("importing").with_metadata(annotations={}, creation_timestamp=at(-9))
+    assert chosen(importing) == "importing"
+    assert chosen(importing, a_warm_pod("waiting", backend="another")) == "waiting"
 
 
 def test_resources_that_a_job_names_must_be_equal() -> None:
