@@ -56,6 +56,9 @@ class _Memory:
     cooling: Cooling = field(default_factory=Cooling)
     refill: Refill = field(default_factory=Refill)
     counted: float = -COUNTS_EVERY
+    refused: tuple[str, str] | None = None
+    """Why the last pod was refused (reason, message), until one is made: passes in between try none, and must not
+    say that all is well."""
 
 
 @dataclass(slots=True)
@@ -115,13 +118,14 @@ class BackendReconciler:
         memory = self._memories.setdefault(key, _Memory())
         cooling = memory.cooling
         cooling.observe((pod.metadata.uid for pod in pool.broken), len(pool.ready), self.clock())
-        wait, problem = None, trouble(pool, self.now())
+        wait = None
         if self.expectations.satisfied(key):
             try:
                 wait = await self._adjust(key, backend, pool, memory, image, resources)
             except Refused as refused:
                 cooling.fail(self.clock())
-                wait, problem = cooling.remaining(self.clock()), (refused.reason, refused.message)
+                wait, memory.refused = cooling.remaining(self.clock()), (refused.reason, refused.message)
+        problem = memory.refused or trouble(pool, self.now())
         counts_wait = await self._write_status(key, backend, pool, memory, problem)
         silence = silent_at(pool)
         silence_wait = silence - self.now() if silence is not None and silence > self.now() else None
@@ -151,6 +155,7 @@ class BackendReconciler:
         now = self.clock()
         patience = memory.refill.wait(missing=to_do.start > 0, ready=len(pool.ready), now=now)
         if not to_do.start:
+            memory.refused = None
             return None
         remaining = max(memory.cooling.remaining(now), patience)
         if remaining > 0:
@@ -165,6 +170,7 @@ class BackendReconciler:
                 # If it was made all the same, the pool has one too many for a moment.
                 self.expectations.creation_observed(key)
                 raise
+        memory.refused = None
         return None
 
     async def _write_status(
