@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,6 +28,10 @@ _ACCOUNT_SECONDS = 90.0
 # looptime asks for the current event loop around every test. Told that there is none, it leaves a test that
 # is not async alone; otherwise asyncio makes it one, which nobody closes.
 asyncio.set_event_loop(None)
+
+# A shell without job control starts what it puts into the background with SIGINT ignored, and children inherit
+# that: no test of Ctrl-C could pass there.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
