@@ -37,10 +37,9 @@ class Goal(msgspec.Struct, frozen=True, kw_only=True):
 
     def met_as_multiple(self, figure: float, baseline: float | None) -> bool:
         """Whether a time that is over its limit is so because the machine is slower, by what the baseline took."""
-        multiple = self.multiple
-        return (
-            multiple is not None and bool(baseline) and baseline is not None and figure / baseline <= multiple
-        )
+        if not baseline or self.multiple is None:
+            return False
+        return figure / baseline <= self.multiple
 
     @property
     def multiple(self) -> float | None:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from types import TracebackType
 
 import msgspec
+from msgspec.structs import replace
 
 from api.conditions import JobCondition
 from api.names import API_VERSION
@@ -182,7 +183,7 @@ class JobReconciler:
             for found in self.results.by_index(BY_JOB, metadata.uid)
             if is_result_of(found, newest, self.seal)
         )
-        return msgspec.structs.replace(
+        return replace(
             world,
             now=self.now(),
             job=newest,
@@ -216,9 +217,7 @@ class JobReconciler:
             case Examine():
                 return await self._examine_and_check(world)
             case CheckOutput():
-                return msgspec.structs.replace(
-                    world, output=await check_output(self.client, world.job, self.seal)
-                )
+                return replace(world, output=await check_output(self.client, world.job, self.seal))
             case TakePlace():
                 return self._take_place(world)
             case Submit():
@@ -227,12 +226,12 @@ class JobReconciler:
                 return await self._find_execution(world)
             case FindResult():
                 found = await find_result(self.client, world.job, self.seal)
-                return msgspec.structs.replace(world, result=found, result_absent=found is None)
+                return replace(world, result=found, result_absent=found is None)
             case FindBackend():
                 return await self._find_backend(world)
             case Stop(pod):
                 await self._stop(world.job, pod)
-                return msgspec.structs.replace(world, stopped=world.stopped | {pod.metadata.uid})
+                return replace(world, stopped=world.stopped | {pod.metadata.uid})
             case DeleteJob():
                 await self._delete(world.job)
                 return None
@@ -284,7 +283,7 @@ class JobReconciler:
                 examination = await self._examine(world)
         except ExceptionGroup as failures:
             raise failures.exceptions[0] from None
-        return msgspec.structs.replace(world, examination=examination, output=output.result())
+        return replace(world, examination=examination, output=output.result())
 
     async def _examine(self, world: World) -> Examination:
         job, execution = world.job, world.job.spec.execution
@@ -309,8 +308,8 @@ class JobReconciler:
         job = world.job
         position = self.places.ask(job)
         if position > 0:
-            return msgspec.structs.replace(world, place=Queued(position))
-        return msgspec.structs.replace(world, place=Admitted(self.slots.promise(world)))
+            return replace(world, place=Queued(position))
+        return replace(world, place=Admitted(self.slots.promise(world)))
 
     def _settle(self, job_uid: str) -> None:
         """The pass is over: what it was promised and did not take is free again."""
@@ -326,16 +325,16 @@ class JobReconciler:
             await self.isolation.ensure(job.metadata.namespace)
             handle = await backend.submit(submission_of(job, world.backend, self.settings, slot=slot))
         except Refused as refused:
-            return msgspec.structs.replace(world, refusal=(refused.reason, refused.message))
+            return replace(world, refusal=(refused.reason, refused.message))
         except SlotGone:
             tried = world.slots_tried | {slot.id} if slot is not None else world.slots_tried
-            return msgspec.structs.replace(world, slot_gone=True, place=None, slots_tried=tried)
+            return replace(world, slot_gone=True, place=None, slots_tried=tried)
         except (ProviderUnavailable, ApiError) as error:
             if not self._has_waited(job):
                 raise
             pending = job.spec.timeouts.pending
             message = f"the attempt could not be started within timeouts.pending, {pending}: {error}"
-            return msgspec.structs.replace(world, refusal=(Reason.PROVIDER_UNAVAILABLE, message))
+            return replace(world, refusal=(Reason.PROVIDER_UNAVAILABLE, message))
         self._submitted[job.metadata.uid] = (handle, self.now())
         return world
 
@@ -349,7 +348,7 @@ class JobReconciler:
         handle = await self._backend(world.job).find(attempt)
         if handle is None:
             # Nor is the warm pod there that came with the place.
-            return msgspec.structs.replace(world, pod_absent=True, place=None)
+            return replace(world, pod_absent=True, place=None)
         # It is there, and the cache will show it.
         self._submitted[world.job.metadata.uid] = (handle, self.now())
         return world
@@ -361,10 +360,10 @@ class JobReconciler:
                 QISKIT_BACKENDS, name, world.job.metadata.namespace, type=QiskitBackend
             )
         except (NotFound, Invalid):  # the spec takes text that is no object's name, such as ".."
-            return msgspec.structs.replace(world, backend_absent=True)
+            return replace(world, backend_absent=True)
         if backend.metadata.name != name:  # "pool/status" is read as a part of pool
-            return msgspec.structs.replace(world, backend_absent=True)
-        return msgspec.structs.replace(world, backend=backend)
+            return replace(world, backend_absent=True)
+        return replace(world, backend=backend)
 
     async def _stop(self, job: QiskitJob, pod: Pod) -> None:
         attempt = attempt_of(job, attempt_number(pod))

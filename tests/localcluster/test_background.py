@@ -122,9 +122,12 @@ def test_an_interrupted_up_leaves_nothing_running_however_early(tmp_path: Path) 
         assert home.owner() is not None
         up.send_signal(signal.SIGINT)
         said, _ = up.communicate(timeout=120)
-    assert (up.returncode, "nothing is left running" in said) == (130, True)
-    until_ended(begun)
-    assert not home.folder.exists()
+    try:
+        assert (up.returncode, "nothing is left running" in said) == (130, True)
+        until_ended(begun)
+        assert not home.folder.exists()
+    finally:
+        localcluster(home, "down")  # where this fails, a whole cluster would be left
 
 
 def test_a_second_up_leaves_the_first_alone(tmp_path: Path) -> None:
