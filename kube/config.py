@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from math import inf
 from pathlib import Path
 from typing import Any, NamedTuple
+from urllib.parse import urlsplit
 
 from kube.credentials import Authorization, Credential, Rotating, shortly_before, token_file
 from kube.errors import Unauthorized
@@ -96,7 +97,7 @@ class _Loaded(NamedTuple):
         expiry: datetime | None = getattr(self.loader, "exec_plugin_expiry", None)
         if not value:
             return None
-        return Credential(value, shortly_before((expiry - now).total_seconds()) if expiry else inf)
+        return Credential(value.strip(), shortly_before((expiry - now).total_seconds()) if expiry else inf)
 
 
 async def _from_kubeconfig(
@@ -116,6 +117,11 @@ async def _from_kubeconfig(
         return credential
 
     found = loaded.configuration
+    for what, url in (("server", found.host), ("proxy-url", found.proxy)):
+        if url and urlsplit(str(url)).scheme not in ("http", "https"):
+            raise NoConfiguration(
+                f"cannot use the kubeconfig {location}: {what} is {url!r}, and must begin with https:// or http://"
+            )
     return Configuration(
         server=str(found.host).rstrip("/"),
         ssl_context=_ssl_context(found),

@@ -83,6 +83,28 @@ async def test_a_server_behind_another_name_or_a_proxy_is_reached(tmp_path: Path
     assert found.authorization is None
 
 
+@pytest.mark.parametrize(
+    ("field", "url"),
+    [
+        ("server", "api.example:6443"),
+        ("server", "ftp://api.example"),
+        ("proxy-url", "socks5://127.0.0.1:1080"),
+    ],
+)
+async def test_an_address_of_another_kind_is_refused_by_its_field(
+    tmp_path: Path, field: str, url: str
+) -> None:
+    path = a_kubeconfig(tmp_path / "config", {}, **{field: url})
+    with pytest.raises(NoConfiguration, match=f"{field} is '{url}', and must begin with https:// or http://"):
+        await load_configuration(path)
+
+
+async def test_a_token_that_ends_with_a_line_break_is_sent_without_it(tmp_path: Path) -> None:
+    found = await load_configuration(a_kubeconfig(tmp_path / "config", {"token": "secret\n"}))
+    assert found.authorization is not None
+    assert await found.authorization(None) == "Bearer secret"
+
+
 async def test_g47_a_token_written_into_the_kubeconfig_is_found_once_the_old_one_is_refused(
     tmp_path: Path,
 ) -> None:
