@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import io
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import aclosing, asynccontextmanager
-from typing import Any
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+from urllib.parse import urlencode
 
-import aiohttp
 import msgspec
-from aiohttp.connector import NEEDS_CLEANUP_CLOSED
 
 from kube.config import Configuration
 from kube.errors import ApiError, DeadlineExceeded, Unauthorized, Unreachable, VersionTooLarge, error_of
+from kube.http import Answer, Pool
 from kube.objects import Status
 
 RETRIES = 10
@@ -25,11 +23,6 @@ must not blind a cache for a day, nor look like a loop that is stuck."""
 
 CONNECTIONS = 64
 """Requests that are under way at once. Watches have connections of their own and never wait for these."""
-
-CONNECT_TIMEOUT = 10.0
-"""Seconds to connect: a watch has no deadline as a whole, but a silent address is found out."""
-
-_PIECE = 1 << 19
 
 _NOT_OPEN = "the client is not open; use it as an async context manager"
 
@@ -49,21 +42,20 @@ class Transport:
         self._configuration = configuration
         self._headers = {"User-Agent": user_agent, "Accept": "application/json", **configuration.headers}
         self._sleep = sleep
-        self._requests: aiohttp.ClientSession | None = None
-        self._watches: aiohttp.ClientSession | None = None
+        self._requests: Pool | None = None
+        self._watches: Pool | None = None
 
     async def open(self) -> None:
         """Make the pools; connections are made when they are needed."""
-        self._requests = self._session(CONNECTIONS)
-        self._watches = self._session(0)
+        self._requests = self._pool(CONNECTIONS)
+        self._watches = self._pool(None)
 
     async def close(self) -> None:
-        """Close both pools and every connection in them, and those that still wait for the other side's goodbye."""
-        for session in (self._requests, self._watches):
-            if session is not None:
-                await session.close()
-        self._requests = self._watches = None
-        await asyncio.sleep(0)  # a connection that is given up is closed in the loop's next turn
+        """Close both pools and every connection in them."""
+        pools, self._requests, self._watches = (self._requests, self._watches), None, None
+        for pool in pools:
+            if pool is not None:
+                await pool.close()
 
     async def request(
         self,
@@ -86,6 +78,7 @@ class Transport:
             headers["Content-Type"] = content_type
         if accept is not None:
             headers["Accept"] = accept
+        target = _target(path, params)
         refused: str | None = None
         waits = 0
         deadline = _now() + timeout
@@ -94,7 +87,7 @@ class Transport:
                 while True:
                     sent = await self._authorize(headers, refused)
                     try:
-                        return await self._exchange(method, path, params, body, headers)
+                        return await self._exchange(method, target, body, headers)
                     except Unauthorized:
                         if refused is not None or sent is None:
                             raise
@@ -110,33 +103,17 @@ class Transport:
             raise _late(method, path, timeout) from None
 
     async def _exchange(
-        self,
-        method: str,
-        path: str,
-        params: Mapping[str, str] | None,
-        body: bytes | None,
-        headers: dict[str, str],
+        self, method: str, target: str, body: bytes | None, headers: Mapping[str, str]
     ) -> bytes:
         if self._requests is None:
             raise RuntimeError(_NOT_OPEN)
-        to = self._configuration
         try:
-            async with self._requests.request(
-                method,
-                to.server + path,
-                params=params,
-                data=_payload(body),
-                headers=headers,
-                allow_redirects=False,
-                server_hostname=to.server_name,
-                proxy=to.proxy,
-            ) as response:
-                payload = await response.read()
-                if response.status >= 300:
-                    raise _failure(response, payload)
-                return payload
-        except (aiohttp.ClientError, OSError) as error:
-            raise _unreachable(method, path, error) from error
+            answer, payload = await self._requests.exchange(method, target, headers, body)
+        except OSError as error:
+            raise _unreachable(method, target, error) from error
+        if answer.status >= 300:
+            raise _failure(answer, payload)
+        return payload
 
     @asynccontextmanager
     async def stream(
@@ -152,38 +129,30 @@ class Transport:
         headers = dict(self._headers)
         if accept is not None:
             headers["Accept"] = accept
-        try:
-            async with asyncio.timeout(timeout):
-                response = await self._begin(path, params, headers)
-        except TimeoutError:
-            raise _late("GET", path, timeout) from None
-        async with response, aclosing(_chunks(response, path)) as chunks:
-            yield chunks
+        target = _target(path, params)
+        async with AsyncExitStack() as stack:
+            try:
+                async with asyncio.timeout(timeout):
+                    body = await self._begin(target, headers, stack)
+            except TimeoutError:
+                raise _late("GET", path, timeout) from None
+            yield await stack.enter_async_context(aclosing(_chunks(body, path)))
 
     async def _begin(
-        self, path: str, params: Mapping[str, str], headers: dict[str, str]
-    ) -> aiohttp.ClientResponse:
+        self, target: str, headers: dict[str, str], stack: AsyncExitStack
+    ) -> AsyncGenerator[bytes, None]:
         if self._watches is None:
             raise RuntimeError(_NOT_OPEN)
-        to = self._configuration
         refused: str | None = None
         while True:
             sent = await self._authorize(headers, refused)
             try:
-                response = await self._watches.get(
-                    to.server + path,
-                    params=params,
-                    headers=headers,
-                    allow_redirects=False,
-                    server_hostname=to.server_name,
-                    proxy=to.proxy,
-                )
-                if response.status < 300:
-                    return response
-                async with response:
-                    failure = _failure(response, await response.read())
-            except (aiohttp.ClientError, OSError) as error:
-                raise _unreachable("GET", path, error) from error
+                answer, body = await stack.enter_async_context(self._watches.stream("GET", target, headers))
+                if answer.status < 300:
+                    return body
+                failure = _failure(answer, b"".join([part async for part in body]))
+            except OSError as error:
+                raise _unreachable("GET", target, error) from error
             if not isinstance(failure, Unauthorized) or refused is not None or sent is None:
                 raise failure
             refused = sent
@@ -196,27 +165,21 @@ class Transport:
             headers["Authorization"] = value
         return value
 
-    def _session(self, limit: int) -> aiohttp.ClientSession:
-        tls: Any = self._configuration.ssl_context if self._configuration.ssl_context is not None else True
-        return aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(
-                limit=limit,
-                ssl=tls,
-                keepalive_timeout=75.0,
-                # A server that is frozen never answers the end of TLS: after 2 s that is not waited for any more.
-                enable_cleanup_closed=NEEDS_CLEANUP_CLOSED,
-            ),
-            timeout=aiohttp.ClientTimeout(total=None, connect=None, sock_connect=CONNECT_TIMEOUT),
-            cookie_jar=aiohttp.DummyCookieJar(),
-        )
+    def _pool(self, limit: int | None) -> Pool:
+        to = self._configuration
+        return Pool(to.server, tls=to.ssl_context, server_name=to.server_name, proxy=to.proxy, limit=limit)
 
 
-async def _chunks(response: aiohttp.ClientResponse, path: str) -> AsyncGenerator[bytes, None]:
+async def _chunks(body: AsyncGenerator[bytes, None], path: str) -> AsyncGenerator[bytes, None]:
     try:
-        async for chunk in response.content.iter_any():
+        async for chunk in body:
             yield chunk
-    except (aiohttp.ClientError, OSError) as error:
+    except OSError as error:
         raise _unreachable("GET", path, error) from error
+
+
+def _target(path: str, params: Mapping[str, str] | None) -> str:
+    return f"{path}?{urlencode(params)}" if params else path
 
 
 def _now() -> float:
@@ -232,11 +195,6 @@ def _late(method: str, path: str, timeout: float) -> DeadlineExceeded:
     return DeadlineExceeded(0, "DeadlineExceeded", f"{method} {path}: no answer in {timeout:g} s")
 
 
-def _payload(body: bytes | None) -> bytes | io.BytesIO | None:
-    """aiohttp sends a large body in one piece, and warns of it, unless it is given a file to read from."""
-    return io.BytesIO(body) if body is not None and len(body) > _PIECE else body
-
-
 def _wait(error: ApiError) -> float | None:
     """How long the server asks us to wait, if the request may be repeated at all.
 
@@ -248,18 +206,17 @@ def _wait(error: ApiError) -> float | None:
     return error.retry_after if error.status == 429 or error.status >= 500 else None
 
 
-def _failure(response: aiohttp.ClientResponse, payload: bytes) -> ApiError:
+def _failure(answer: Answer, payload: bytes) -> ApiError:
     """The error in an answer; a body that is no Status (a proxy's HTML) is quoted in short."""
     try:
         status = _status.decode(payload)
     except msgspec.DecodeError:
-        status = Status(message=f"{response.reason}: {payload[:200].decode('utf-8', 'replace')!r}")
+        status = Status(message=f"{answer.reason}: {payload[:200].decode('utf-8', 'replace')!r}")
     retry_after: float | None = None
-    header = response.headers.get("Retry-After", "")
-    if header.isdecimal():
-        retry_after = min(float(header), LONGEST_WAIT)
+    if answer.retry_after.isdecimal():
+        retry_after = min(float(answer.retry_after), LONGEST_WAIT)
     return error_of(
-        response.status,
+        answer.status,
         status.reason,
         status.message,
         retry_after=retry_after,

@@ -7,9 +7,9 @@ from collections.abc import Awaitable, Callable
 from types import TracebackType
 from typing import TypeVar
 
-import aiohttp
 import msgspec
 
+from kube.http import Pool, TooLong
 from messages.validation import FetchRequest, FetchResponse, ValidateRequest, ValidateResponse
 
 VALIDATE_SECONDS = 60.0
@@ -23,6 +23,8 @@ BUSY_SECONDS = 1.0
 
 ANSWER_LIMIT = 64 << 20
 """Bytes of an answer that are read: a fetched source, in base64."""
+
+HEADERS = {"Content-Type": "application/json", "Accept": "application/json"}
 
 M = TypeVar("M", bound=msgspec.Struct)
 
@@ -44,18 +46,18 @@ class ValidationService:
     def __init__(self, url: str, *, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep) -> None:
         self._url = url.rstrip("/")
         self._sleep = sleep
-        self._session: aiohttp.ClientSession | None = None
+        self._pool: Pool | None = None
 
     async def __aenter__(self) -> ValidationService:
         # The service limits by itself what it does at once; connections that wait for it are cheap.
-        self._session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0))
+        self._pool = Pool(self._url)
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        if self._session is not None:
-            await self._session.close()
+        if self._pool is not None:
+            await self._pool.close()
 
     async def validate(self, request: ValidateRequest) -> ValidateResponse:
         """Have a circuit looked at.
@@ -83,45 +85,32 @@ class ValidationService:
 
     async def _try(self, path: str, body: bytes, answer: type[M], limit: float) -> M | float:
         """One request: the answer, or the seconds after which a busy service wants to be asked again."""
-        if self._session is None:
+        if self._pool is None:
             raise RuntimeError("the validation client is used outside of its context")
-        headers = {"Content-Type": "application/json"}
-        timeout = aiohttp.ClientTimeout(total=limit, connect=10.0)
         try:
-            async with self._session.post(
-                self._url + path, data=body, headers=headers, timeout=timeout
-            ) as response:
-                if response.status == 429:
-                    return _retry_after(response.headers.get("Retry-After"))
-                text = await _read(response)
-                if response.status in (400, 413, 422):
-                    raise ValidationRefused(f"HTTP {response.status}: {text[:300].decode(errors='replace')}")
-                if response.status != 200:
-                    raise ValidationUnavailable(f"the validation service answered HTTP {response.status}")
-                return msgspec.json.decode(text, type=answer)
-        except (msgspec.DecodeError, RecursionError) as error:
-            raise ValidationUnavailable(f"the validation service's answer cannot be read: {error}") from error
+            async with asyncio.timeout(limit):
+                found, text = await self._pool.exchange("POST", path, HEADERS, body, most=ANSWER_LIMIT)
         except TimeoutError as error:
             raise ValidationUnavailable(
                 f"the validation service did not answer within {limit:g} s"
             ) from error
-        except aiohttp.ClientError as error:
+        except TooLong as error:
+            raise ValidationUnavailable(f"the validation service: {error}") from error
+        except OSError as error:
             raise ValidationUnavailable(f"the validation service cannot be reached: {error}") from error
+        if found.status == 429:
+            return _retry_after(found.retry_after)
+        if found.status in (400, 413, 422):
+            raise ValidationRefused(f"HTTP {found.status}: {text[:300].decode(errors='replace')}")
+        if found.status != 200:
+            raise ValidationUnavailable(f"the validation service answered HTTP {found.status}")
+        try:
+            return msgspec.json.decode(text, type=answer)
+        except (msgspec.DecodeError, RecursionError) as error:
+            raise ValidationUnavailable(f"the validation service's answer cannot be read: {error}") from error
 
 
-async def _read(response: aiohttp.ClientResponse) -> bytes:
-    """The whole body; aiohttp's own `read` of so many bytes gives what has come, not what will come."""
-    content = bytearray()
-    async for chunk in response.content.iter_any():
-        content += chunk
-        if len(content) > ANSWER_LIMIT:
-            raise ValidationUnavailable(
-                f"the validation service's answer is longer than {ANSWER_LIMIT} bytes"
-            )
-    return bytes(content)
-
-
-def _retry_after(text: str | None) -> float:
+def _retry_after(text: str) -> float:
     try:
         return min(max(float(text or BUSY_SECONDS), 0.05), 60.0)
     except ValueError:

@@ -1,0 +1,31 @@
+"""A TCP connection to a host: whichever of its addresses answers first."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import socket
+
+from aiohappyeyeballs import AddrInfoType, start_connection
+
+NEXT_ADDRESS = 0.25
+"""Seconds until a host's next address is tried beside the one that does not answer (RFC 8305)."""
+
+
+async def dial(host: str, port: int) -> socket.socket:
+    """A connected socket.
+
+    Raises:
+        OSError: if the host has no address, or nobody is there.
+    """
+    return await start_connection(await _addresses(host, port), happy_eyeballs_delay=NEXT_ADDRESS)
+
+
+async def _addresses(host: str, port: int) -> list[AddrInfoType]:
+    try:
+        version = ipaddress.ip_address(host).version
+    except ValueError:
+        return list(await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM))
+    # An address needs no look-up, which would take a thread.
+    family = socket.AF_INET if version == 4 else socket.AF_INET6
+    return [(family, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", (host, port))]
