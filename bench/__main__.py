@@ -24,6 +24,7 @@ from bench import (
     machine,
     memory,
     reconcile,
+    requests,
 )
 from bench.cluster import Cluster
 from bench.plan import FULL, QUICK, Plan
@@ -40,6 +41,7 @@ class Benchmark(Protocol):
 
 
 BENCHMARKS: tuple[Benchmark, ...] = (
+    requests,
     list_and_cache,
     reconcile,
     cold_start,

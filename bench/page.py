@@ -31,6 +31,7 @@ run's repeats.
 """
 
 _TITLES = {
+    "requests": "One request, with everything that the client does for it",
     "list_and_cache": "A collection of pods, read and kept",
     "reconcile": "The engine alone: one object in, a ConfigMap and a status out",
     "cold_start": "Starting beside finished objects",
