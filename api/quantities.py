@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from decimal import ROUND_CEILING, Decimal
+from functools import lru_cache
 
 QUANTITY_PATTERN = r"^([0-9]+(\.[0-9]*)?|\.[0-9]+)([KMGTPE]i|[numkMGTPE]|[eE][+-]?[0-9]{1,2})?$"
 """What the schema asks of a quantity: Kubernetes' own notation without a sign."""
@@ -32,6 +33,7 @@ _DECIMAL = {
 _FACTORS = _BINARY | _DECIMAL
 
 
+@lru_cache(maxsize=1024)  # every pass of a job reads the same few
 def parse_quantity(text: str | int) -> Decimal:
     """The number that a quantity stands for.
 

@@ -187,7 +187,8 @@ def _now() -> float:
     return asyncio.get_running_loop().time()
 
 
-def _unreachable(method: str, path: str, error: Exception) -> Unreachable:
+def _unreachable(method: str, target: str, error: Exception) -> Unreachable:
+    path = target.partition("?")[0]
     return Unreachable(0, "Unreachable", f"{method} {path}: {str(error) or type(error).__name__}")
 
 

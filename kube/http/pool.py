@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager, nullcontext
 from urllib.parse import SplitResult, urlsplit
 
-from kube.http.connection import Answer, Connection, Disconnected
+from kube.http.connection import BUFFER, Answer, Connection, Disconnected
 from kube.http.dialing import dial
 from kube.http.proxies import Tunnel, authorization
 
@@ -52,6 +52,7 @@ class Pool:
         self._turn: AbstractAsyncContextManager[None] = asyncio.Semaphore(limit) if limit else nullcontext()
         self._idle: dict[Connection, float] = {}  # and since when; the one that was used last is the last
         self._connections: set[Connection] = set()
+        self._buffer = memoryview(bytearray(BUFFER))
         self._all_gone = asyncio.Event()
         self._closed = False
         self._before, self._after = self._form()
@@ -142,7 +143,7 @@ class Pool:
     async def _connect(self) -> Connection:
         if self._closed:
             raise Disconnected("the client was closed")
-        connection = Connection(self._lost)
+        connection = Connection(self._lost, self._buffer)
         self._connections.add(connection)
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT):

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kube.http import Answer, Connection, Disconnected, Pool, TooLong
-from kube.http.connection import READ_AHEAD
+from kube.http.connection import BUFFER, READ_AHEAD
 from tests.kube.wire import OK, listening, read_head, speaking
 
 BODY = b"a body \x00\xff of some bytes"
@@ -68,7 +68,7 @@ def test_an_answer_may_come_in_any_pieces(name: str, cuts: list[int]) -> None:
         reading = asyncio.ensure_future(connection.exchange(b"request"))
         await asyncio.sleep(0)
         for begin, end in itertools.pairwise(edges):
-            connection.data_received(answer[begin:end])
+            receive(connection, answer[begin:end])
         if transport.open:
             connection.eof_received()
         return await reading
@@ -96,7 +96,7 @@ def test_whatever_comes_is_an_answer_or_an_error(answer: bytes) -> None:
         connection, transport = scripted()
         reading = asyncio.ensure_future(connection.exchange(b"request"))
         await asyncio.sleep(0)
-        connection.data_received(answer)
+        receive(connection, answer)
         if transport.open:
             connection.eof_received()
         async with asyncio.timeout(5):
@@ -125,8 +125,13 @@ class Scripted(asyncio.Transport):
             asyncio.get_running_loop().call_soon(self._connection.connection_lost, None)
 
 
+def receive(connection: Connection, data: bytes) -> None:
+    connection.get_buffer(-1)[: len(data)] = data
+    connection.buffer_updated(len(data))
+
+
 def scripted() -> tuple[Connection, Scripted]:
-    connection = Connection(lambda _: None)
+    connection = Connection(lambda _: None, memoryview(bytearray(BUFFER)))
     transport = Scripted(connection)
     connection.connection_made(transport)
     return connection, transport
@@ -176,10 +181,10 @@ async def test_what_nobody_asked_for_is_nobodys_answer(extra: bytes, late: bool)
     connection, transport = scripted()
     reading = asyncio.ensure_future(connection.exchange(b"first"))
     await asyncio.sleep(0)
-    connection.data_received(OK if late else OK + extra)
+    receive(connection, OK if late else OK + extra)
     assert (await reading)[1] == b"ok"
     if late:
-        connection.data_received(extra)
+        receive(connection, extra)
     assert not connection.reusable
     assert not transport.open
     with pytest.raises(Disconnected):
