@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "guarantees.md"
 
 PROMISES = [f"G{number}" for number in range(1, 48)]
-HAZARDS = [f"H{number}" for number in range(1, 8)]
+HAZARDS = [f"H{number}" for number in range(1, 11)]
 
 ENGINE = ("kube", "informers", "controller", "reconcilers", "gateway", "backends")
 
