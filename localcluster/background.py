@@ -10,7 +10,10 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 from rich.console import Console
 
@@ -36,22 +39,9 @@ def up(home: Home, console: Console) -> int:
         console.print(f"It is {how} already; `{_command('down')}` ends it.")
         console.print(f"  export KUBECONFIG={home.kubeconfig}")
         return 0
-    with lock:
-        home.clear()
-        with home.log.open("wb") as log:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "localcluster.daemon", str(home.folder), str(lock.fileno())],
-                cwd=_ROOT,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                # The folder is the new process's from its first moment on: `down` finds it however early.
-                pass_fds=(lock.fileno(),),
-                # The terminal that this was typed into may close.
-                start_new_session=True,
-            )
-        home.belongs_to(process.pid, lock)
     try:
+        with lock, _uninterrupted():
+            process = _begin(home, lock)
         ready = _follow(home, process, console)
     except KeyboardInterrupt:
         down(home, console)
@@ -106,6 +96,44 @@ async def status(home: Home, console: Console) -> int:
     for answer in answers:
         console.print(answer.rstrip() or "(no jobs yet)", highlight=False)
     return 0
+
+
+@contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Keep Ctrl-C back until the block is over: in it begins what whoever interrupts has to be able to find."""
+    interrupted = False
+
+    def remember(*_: object) -> None:
+        nonlocal interrupted
+        interrupted = True
+
+    # A handler, unlike a mask, is nothing that the processes which are started meanwhile inherit.
+    before = signal.signal(signal.SIGINT, remember)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if interrupted and before is not signal.SIG_IGN:
+        raise KeyboardInterrupt
+
+
+def _begin(home: Home, lock: IO[str]) -> subprocess.Popen[bytes]:
+    """The process that keeps the cluster; the folder is its own from here on."""
+    home.clear()
+    with home.log.open("wb") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "localcluster.daemon", str(home.folder), str(lock.fileno())],
+            cwd=_ROOT,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            # The folder is the new process's from its first moment on: `down` finds it however early.
+            pass_fds=(lock.fileno(),),
+            # The terminal that this was typed into may close.
+            start_new_session=True,
+        )
+    home.belongs_to(process.pid, lock)
+    return process
 
 
 def _follow(home: Home, process: subprocess.Popen[bytes], console: Console) -> bool:

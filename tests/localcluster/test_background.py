@@ -10,10 +10,13 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
+from rich.console import Console
 
+from localcluster.background import up
 from localcluster.home import AlreadyRunning, Home
 from localcluster.kubectl import Kubectl
 
@@ -108,6 +111,34 @@ def test_a_folder_has_one_owner_at_a_time(tmp_path: Path) -> None:
         with pytest.raises(AlreadyRunning):
             home.take()
     assert home.owner() is None
+
+
+@pytest.mark.timeout(300)
+def test_an_interrupt_in_the_moment_in_which_the_process_starts_ends_it_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before the command has noted down whom it has started."""
+    started: list[subprocess.Popen[bytes]] = []
+    begin = subprocess.Popen
+
+    def begin_and_interrupt(*args: Any, **options: Any) -> subprocess.Popen[bytes]:
+        process = begin(*args, **options)
+        if "localcluster.daemon" in args[0]:
+            started.append(process)
+            signal.raise_signal(signal.SIGINT)
+        return process
+
+    monkeypatch.setattr("localcluster.background.subprocess.Popen", begin_and_interrupt)
+    home = Home(tmp_path / "home")
+    with pytest.raises(KeyboardInterrupt):
+        up(home, Console(quiet=True))
+    (process,) = started
+    try:
+        process.wait(timeout=90)
+    finally:
+        process.terminate()  # where this fails, a whole cluster would be left
+    assert home.owner() is None
+    assert not home.folder.exists()
 
 
 @pytest.mark.timeout(300)
