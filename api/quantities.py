@@ -33,7 +33,7 @@ _DECIMAL = {
 _FACTORS = _BINARY | _DECIMAL
 
 
-@lru_cache(maxsize=1024)  # every pass of a job reads the same few
+@lru_cache(maxsize=1024, typed=True)  # every pass of a job reads the same few
 def parse_quantity(text: str | int) -> Decimal:
     """The number that a quantity stands for.
 

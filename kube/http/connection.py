@@ -21,7 +21,7 @@ _SIZE = frozenset({b"content-length", b"transfer-encoding"})
 class Disconnected(ConnectionError):
     """The connection ended before the answer did, or what came was not HTTP.
 
-    `answered` tells whether some of an answer had come.
+    `answered` tells whether the head of an answer had come.
     """
 
     def __init__(self, message: str, *, answered: bool = False) -> None:
@@ -112,7 +112,7 @@ class Connection(asyncio.BufferedProtocol):
             Disconnected: as `exchange`.
         """
         self._send(request, streaming=True, most=None)
-        while self._state is _State.ASKED or (self._state is _State.ENDED and not self._answer.status):
+        while not self._answer.status:
             await self._more()
         return self._answer
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import ssl
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -13,7 +12,7 @@ from aiohttp import web
 from yarl import URL
 
 from kube import CONFIG_MAPS, Client, Configuration
-from localcluster.certificates import Authority
+from tests.kube.wire import certified
 
 TURNS = 60
 """More turns of the loop than a request takes from its start to its answer."""
@@ -21,10 +20,7 @@ TURNS = 60
 
 @pytest.fixture
 async def secure_server(tmp_path: Path) -> AsyncIterator[Configuration]:
-    authority = Authority("test")
-    authority.server("test", ("127.0.0.1",)).write(tmp_path / "tls")
-    tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    tls.load_cert_chain(tmp_path / "tls.crt", tmp_path / "tls.key")
+    secrets = certified(tmp_path)
 
     async def answer(request: web.Request) -> web.Response:
         return web.json_response({"metadata": {"name": "any", "uid": "1"}})
@@ -33,10 +29,9 @@ async def secure_server(tmp_path: Path) -> AsyncIterator[Configuration]:
     application.router.add_route("*", "/{path:.*}", answer)
     runner = web.AppRunner(application, shutdown_timeout=0.1)
     await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=tls).start()
-    trust = ssl.create_default_context(cadata=authority.certificate.decode())
+    await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=secrets.tls).start()
     host, port = runner.addresses[0][:2]
-    yield Configuration(f"https://{host}:{port}", ssl_context=trust)
+    yield Configuration(f"https://{host}:{port}", ssl_context=secrets.trust)
     await runner.cleanup()
 
 

@@ -13,8 +13,7 @@ import pytest
 from kube.http import Disconnected, Pool, dialing
 from kube.http import pool as pool_module
 from kube.http.pool import CONNECT_TIMEOUT, KEEP_ALIVE
-from localcluster.certificates import Authority
-from tests.kube.wire import OK, Wire, listening, read_head, speaking
+from tests.kube.wire import OK, Wire, certified, listening, read_head, speaking
 
 
 def ok(_wire: Wire, _connection: int, _request: int) -> bytes:
@@ -225,13 +224,9 @@ async def test_closing_ends_what_is_under_way_and_starts_nothing_anew() -> None:
 async def test_a_certificate_must_be_for_the_name_that_is_expected(
     tmp_path: Path, name: str | None, fits: bool
 ) -> None:
-    authority = Authority("test")
-    authority.server("test", ("kubernetes",)).write(tmp_path / "tls")
-    tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    tls.load_cert_chain(tmp_path / "tls.crt", tmp_path / "tls.key")
-    trust = ssl.create_default_context(cadata=authority.certificate.decode())
-    async with speaking(ok, tls=tls) as wire:
-        pool = Pool(f"https://127.0.0.1:{wire.port}", tls=trust, server_name=name)
+    secrets = certified(tmp_path, "kubernetes")
+    async with speaking(ok, tls=secrets.tls) as wire:
+        pool = Pool(f"https://127.0.0.1:{wire.port}", tls=secrets.trust, server_name=name)
         if fits:
             assert (await pool.exchange("GET", "/", {}))[1] == b"ok"
         else:

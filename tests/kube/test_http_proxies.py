@@ -14,8 +14,7 @@ import pytest
 
 from kube import CONFIG_MAPS, Client, Configuration, Unreachable
 from kube.http import Disconnected, Pool
-from localcluster.certificates import Authority
-from tests.kube.wire import OK, listening, read_head, speaking
+from tests.kube.wire import OK, Secrets, certified, listening, read_head, speaking
 
 
 @dataclass
@@ -57,21 +56,9 @@ async def proxying(proxy: Proxy, *, tls: ssl.SSLContext | None = None) -> AsyncI
         yield proxy
 
 
-@dataclass(frozen=True)
-class Secrets:
-    """A server's certificate for 127.0.0.1, and who trusts it."""
-
-    tls: ssl.SSLContext
-    trust: ssl.SSLContext
-
-
 @pytest.fixture
 def secrets(tmp_path: Path) -> Secrets:
-    authority = Authority("test")
-    authority.server("test", ("127.0.0.1",)).write(tmp_path / "tls")
-    tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    tls.load_cert_chain(tmp_path / "tls.crt", tmp_path / "tls.key")
-    return Secrets(tls, ssl.create_default_context(cadata=authority.certificate.decode()))
+    return certified(tmp_path)
 
 
 @pytest.mark.parametrize("secure", [False, True], ids=["http", "https"])

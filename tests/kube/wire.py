@@ -7,10 +7,30 @@ import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
+
+from localcluster.certificates import Authority
 
 Speaking = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+
+
+@dataclass(frozen=True)
+class Secrets:
+    """A server's certificate, and who trusts it."""
+
+    tls: ssl.SSLContext
+    trust: ssl.SSLContext
+
+
+def certified(folder: Path, host: str = "127.0.0.1") -> Secrets:
+    """A certificate for a host, made by an authority of its own; `folder` gets the files."""
+    authority = Authority("test")
+    authority.server("test", (host,)).write(folder / "tls")
+    tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    tls.load_cert_chain(folder / "tls.crt", folder / "tls.key")
+    return Secrets(tls, ssl.create_default_context(cadata=authority.certificate.decode()))
 
 
 @dataclass
