@@ -148,6 +148,10 @@ class Settings(BaseSettings):
             raise ValueError(
                 f"--lease-duration, --renew-deadline and --retry-period do not fit together: {error}"
             ) from None
+        if self.validation_url.username is not None:
+            raise ValueError(
+                "--validation-url has a user name in it, which the validation service would never be told: leave it out"
+            )
         if self.gateway_advertise_host is None and self.gateway_listen_address in WILDCARDS:
             raise ValueError(
                 "--gateway-advertise-host is missing: executors cannot be told the wildcard address "

@@ -122,6 +122,10 @@ async def _from_kubeconfig(
             raise NoConfiguration(
                 f"cannot use the kubeconfig {location}: {what} is {url!r}, and must begin with https:// or http://"
             )
+    if urlsplit(str(found.host)).username is not None:
+        raise NoConfiguration(
+            f"cannot use the kubeconfig {location}: server has a user name in it; write it under users"
+        )
     return Configuration(
         server=str(found.host).rstrip("/"),
         ssl_context=_ssl_context(found),

@@ -108,6 +108,12 @@ def test_lease_timings_are_checked_together() -> None:
     assert "longer than the renew deadline (10 s)" in text
 
 
+def test_a_user_name_in_the_validation_services_address_is_not_dropped_in_silence() -> None:
+    text = complaint("--validation-url", "http://me:hush@validation:8080")
+    assert "--validation-url has a user name in it" in text
+    assert "hush" not in text
+
+
 def test_executors_cannot_be_told_a_wildcard() -> None:
     with pytest.raises(BadSettings, match=r"--gateway-advertise-host is missing.*Set it to"):
         read_settings([])

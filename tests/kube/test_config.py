@@ -99,6 +99,13 @@ async def test_an_address_of_another_kind_is_refused_by_its_field(
         await load_configuration(path)
 
 
+async def test_a_user_name_in_the_servers_address_is_not_dropped_in_silence(tmp_path: Path) -> None:
+    path = a_kubeconfig(tmp_path / "config", {}, server="https://me:secret@api.example")
+    with pytest.raises(NoConfiguration, match="server has a user name in it; write it under users") as caught:
+        await load_configuration(path)
+    assert "secret" not in str(caught.value)
+
+
 async def test_a_token_that_ends_with_a_line_break_is_sent_without_it(tmp_path: Path) -> None:
     found = await load_configuration(a_kubeconfig(tmp_path / "config", {"token": "secret\n"}))
     assert found.authorization is not None
