@@ -84,7 +84,7 @@ def test_an_evicted_executor_is_replaced_by_another_attempt(kubectl: Kubectl) ->
     second = until_phase(kubectl, "long", "Running")
     assert second["jobId"] != first["jobId"]
     assert second["retryCount"] == 1
-    assert "Retrying" in events_of(kubectl, "long")
+    eventually(lambda: "Retrying" in events_of(kubectl, "long"))
 
 
 def _attempt(kubectl: Kubectl, job: str) -> int:

@@ -61,7 +61,7 @@ async def change(stage: Stage, name: str, **spec: Any) -> None:
 
 
 async def test_a_job_goes_from_its_spec_to_a_stored_result(stage: Stage) -> None:
-    async with stage.operator() as operator:
+    async with stage.operator(now=StoppedClock()) as operator:
         await stage.create("bell")
         job = await stage.until("bell", "Completed", "Failed")
         assert job.status.phase == "Completed", job.status
