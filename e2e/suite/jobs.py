@@ -73,28 +73,18 @@ def phases(kubectl: Kubectl) -> dict[str, str]:
 
 def until_phase(kubectl: Kubectl, job: str, phase: str, *, within: float = 120) -> dict[str, Any]:
     """Wait until the job has the phase, and return its status. A job that ends in another phase raises."""
-
-    def there() -> dict[str, Any] | None:
-        status = status_of(kubectl, job)
-        if status.get("phase") == phase:
-            return status
-        if status.get("phase") in FINAL:
-            raise AssertionError(
-                f"{job} is {status['phase']}: {status.get('reason')}: {status.get('message')}"
-            )
-        return None
-
-    found = eventually(there, within=within)
-    assert found is not None
-    return found
+    return _until(kubectl, job, "phase", phase, within)
 
 
 def until_reason(kubectl: Kubectl, job: str, reason: str, *, within: float = 120) -> dict[str, Any]:
     """Wait until the job gives the reason, in whatever phase, and return its status."""
+    return _until(kubectl, job, "reason", reason, within)
 
+
+def _until(kubectl: Kubectl, job: str, field: str, value: str, within: float) -> dict[str, Any]:
     def there() -> dict[str, Any] | None:
         status = status_of(kubectl, job)
-        if status.get("reason") == reason:
+        if status.get(field) == value:
             return status
         if status.get("phase") in FINAL:
             raise AssertionError(
