@@ -51,7 +51,11 @@ def _bench() -> list[str]:
 
 
 def _environment(running: Cluster) -> dict[str, str]:
-    return {"KUBECONFIG": str(running.kubeconfig), "KUBECTL": str(running.kubectl)}
+    return {
+        "KUBECONFIG": str(running.kubeconfig),
+        "KUBECTL": str(running.kubectl),
+        "NETWORK_POLICIES_ENFORCED": "1",
+    }
 
 
 def _load_images(running: Cluster) -> None:

@@ -104,12 +104,13 @@ def _docker_answers() -> bool:
 
 
 def _wait_ready(running: Cluster, report: Report) -> None:
-    """CoreDNS and the storage provisioner come up after kind says it is done."""
+    """Network plugin, CoreDNS and storage provisioner come up after kind says it is done."""
     kubectl = [str(running.kubectl), "--kubeconfig", str(running.kubeconfig)]
     with step(report, "Waiting for nodes and system pods"):
         for what in (
             ["node", "--all", "--for=condition=Ready"],
             ["deploy", "--all", "-A", "--for=condition=Available"],
+            ["pod", "--all", "-n", "kube-system", "--for=condition=Ready"],
         ):
             subprocess.run(
                 running.wrap([*kubectl, "wait", *what, _READY]), check=True, stdout=subprocess.DEVNULL
@@ -117,7 +118,7 @@ def _wait_ready(running: Cluster, report: Report) -> None:
 
 
 def _route(isolation: Isolation, kubectl: Path) -> None:
-    """Route pod traffic between nodes, which kind's own network daemon does where it can be had."""
+    """Route pod traffic between nodes with the addresses that policies go by, as kind's own daemon does."""
     template = "{range .items[*]}{.metadata.name} {.status.addresses[0].address} {.spec.podCIDR}\n{end}"
     said = isolation.run([str(kubectl), "get", "nodes", "-o", f"jsonpath={template}"])
     nodes = [line.split() for line in said.splitlines() if line.strip()]

@@ -25,7 +25,7 @@ TAG = f"docker.io/kindest/node:v{KUBERNETES}"
 
 _PACKAGES = (
     "bash,busybox-static,ca-certificates,conntrack,containerd,containernetworking-plugins,curl,e2fsprogs,"
-    "ethtool,iproute2,iptables,jq,kmod,libseccomp2,mount,nftables,pigz,procps,runc,socat,systemd,util-linux"
+    "ethtool,iproute2,ipset,iptables,jq,kmod,libseccomp2,mount,nftables,pigz,procps,runc,socat,systemd,util-linux"
 )
 
 

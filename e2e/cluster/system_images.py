@@ -1,7 +1,7 @@
 """The images that kubeadm and kind expect inside a node, made of programs built from Go modules.
 
 Tags are what kubeadm 1.34 lists (`kubeadm config images list`) and what kind's storage manifest names.
-kube-proxy's image also holds the Debian programs it calls (nft, iptables, conntrack) with their libraries.
+The images of kube-proxy and kube-router also hold the Debian programs that they call, with their libraries.
 """
 
 from __future__ import annotations
@@ -19,12 +19,16 @@ COREDNS_TAG = "v1.12.1"
 PAUSE_TAGS = ("3.10", "3.10.1")
 """kubeadm's own and the one that the node's containerd is configured with."""
 
+KUBE_ROUTER_IMAGE = "docker.io/cloudnativelabs/kube-router:v2.1.0"
+"""As node/manifests/default-cni.yaml has it."""
+
 _CERTIFICATES = "/etc/ssl/certs/ca-certificates.crt"
-_PROXY_PROGRAMS = (
+_PACKET_PROGRAMS = (
     "usr/sbin/nft",
     "usr/sbin/xtables-legacy-multi",
     "usr/sbin/xtables-nft-multi",
     "usr/sbin/conntrack",
+    "usr/sbin/ipset",
 )
 _IPTABLES = (
     "iptables",
@@ -65,7 +69,8 @@ def system_images(programs: Programs, rootfs: Path) -> list[Image]:
             {"/bin/busybox": rootfs / "usr/bin/busybox"},
             links={f"/bin/{name}": "busybox" for name in ("sh", "rm", "mkdir")},
         ),
-        _kube_proxy(programs, rootfs, f"{registry}/kube-proxy:{version}"),
+        _with_packet_programs(programs["kube-proxy"], rootfs, f"{registry}/kube-proxy:{version}"),
+        _with_packet_programs(programs["kube-router"], rootfs, KUBE_ROUTER_IMAGE),
     ]
     images += [
         Image(
@@ -99,8 +104,9 @@ class StorageManifest:
         return cls(manifest, names["storageProvisionerImage"], names["storageHelperImage"])
 
 
-def _kube_proxy(programs: Programs, rootfs: Path, tag: str) -> Image:
-    wanted = [*_PROXY_PROGRAMS, *(str(p.relative_to(rootfs)) for p in rootfs.glob("usr/lib/*/xtables/*.so"))]
+def _with_packet_programs(program: Path, rootfs: Path, tag: str) -> Image:
+    """A program that writes packet rules, with the programs it does that by."""
+    wanted = [*_PACKET_PROGRAMS, *(str(p.relative_to(rootfs)) for p in rootfs.glob("usr/lib/*/xtables/*.so"))]
     said = subprocess.run(
         ["chroot", str(rootfs), "ldd", *(f"/{path}" for path in wanted)],
         capture_output=True,
@@ -113,6 +119,6 @@ def _kube_proxy(programs: Programs, rootfs: Path, tag: str) -> Image:
         source = rootfs / "etc" / name
         if source.exists():
             files[f"/etc/{name}"] = source
-    files["/usr/local/bin/kube-proxy"] = programs["kube-proxy"]
+    files[f"/usr/local/bin/{program.name}"] = program
     links = {f"/usr/sbin/{name}": "xtables-nft-multi" for name in _IPTABLES}
     return Image(tag, files, links)
