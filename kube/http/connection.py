@@ -131,11 +131,6 @@ class Connection(asyncio.BufferedProtocol):
             else:
                 await self._more()
 
-    @property
-    def open(self) -> bool:
-        """Whether there is something to close; `on_lost` is called for each connection that was open."""
-        return self._transport is not None
-
     def close(self) -> None:
         """End the connection. Without a goodbye, which a frozen server would never answer."""
         if self._transport is not None:

@@ -175,10 +175,10 @@ class Pool:
             raise
 
     def _give_up(self, connection: Connection) -> None:
-        if connection.open:
-            connection.close()
-        else:
-            self._lost(connection)
+        connection.close()
+        # Asyncio tells a connection of its end only if it has told it of its beginning, and says nothing at all of
+        # one that ends while TLS begins above it.
+        self._lost(connection)
 
     def _lost(self, connection: Connection) -> None:
         self._connections.discard(connection)

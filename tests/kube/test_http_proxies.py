@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import socket
 import ssl
+import struct
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -14,6 +16,7 @@ import pytest
 
 from kube import CONFIG_MAPS, Client, Configuration, Unreachable
 from kube.http import Disconnected, Pool
+from kube.http import pool as pool_module
 from tests.kube.wire import OK, Secrets, certified, listening, read_head, speaking
 
 
@@ -150,3 +153,36 @@ async def test_the_client_goes_through_the_proxy_of_its_configuration(secrets: S
             with pytest.raises(Unreachable, match="refuses to connect: HTTP 403 Forbidden"):
                 await client.get(CONFIG_MAPS, "any", "ns")
     assert len(proxy.heads) == 2
+
+
+@pytest.mark.parametrize("end", ["cancelled", "too late", "reset"])
+async def test_a_tunnel_that_ends_before_tls_has_begun_is_not_waited_for(
+    secrets: Secrets, monkeypatch: pytest.MonkeyPatch, end: str
+) -> None:
+    """Nobody tells a connection that it is lost in the middle of a handshake; a pool that waited never closed."""
+    greeted = asyncio.Event()
+
+    async def mute(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await read_head(reader)
+        writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
+        await reader.read(1)
+        greeted.set()
+        if end == "reset":
+            linger = struct.pack("ii", 1, 0)
+            writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+            return
+        await asyncio.Event().wait()
+
+    if end == "too late":
+        monkeypatch.setattr(pool_module, "CONNECT_TIMEOUT", 0.1)
+    async with listening(mute) as port:
+        pool = Pool("https://127.0.0.1:1", tls=secrets.trust, proxy=f"http://127.0.0.1:{port}")
+        call = asyncio.ensure_future(pool.exchange("GET", "/", {}))
+        await greeted.wait()
+        if end == "cancelled":
+            call.cancel()
+        with pytest.raises((ConnectionError, asyncio.CancelledError)):
+            await call
+        async with asyncio.timeout(30):
+            await pool.close()
+        assert not pool._connections
