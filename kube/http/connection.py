@@ -131,16 +131,28 @@ class Connection(asyncio.BufferedProtocol):
             else:
                 await self._more()
 
+    @property
+    def unread(self) -> bool:
+        """Whether a part of a body has come that nobody has taken yet."""
+        return bool(self._parts)
+
     def close(self) -> None:
         """End the connection. Without a goodbye, which a frozen server would never answer."""
         if self._transport is not None:
             self._transport.abort()
 
     def continue_above(self, transport: asyncio.Transport) -> None:
-        """Go on above another transport: TLS through a tunnel that this connection has had opened."""
+        """Go on above another transport: TLS through a tunnel that this connection has had opened.
+
+        Raises:
+            Disconnected: if the connection was lost meanwhile.
+        """
+        if self._transport is None:
+            raise self._error
         self._transport = transport
         self._parser = HttpResponseParser(self)
         self._state = _State.IDLE
+        self._keep = True
 
     def _send(self, request: bytes, *, streaming: bool, most: int | None) -> None:
         if not self.reusable or self._transport is None:

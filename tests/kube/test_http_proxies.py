@@ -22,9 +22,10 @@ from tests.kube.wire import OK, Secrets, certified, listening, read_head, speaki
 
 @dataclass
 class Proxy:
-    """A proxy that tunnels; `refuse` is what it says instead."""
+    """A proxy that tunnels; `refuse` is what it says instead, `consent` what it says first."""
 
     refuse: bytes | None = None
+    consent: bytes = b"HTTP/1.1 200 Connection established\r\n\r\n"
     port: int = 0
     heads: list[str] = field(default_factory=list)
 
@@ -36,7 +37,7 @@ class Proxy:
             return
         host, _, port = head.split()[1].rpartition(":")
         there, back = await asyncio.open_connection(host.strip("[]"), int(port))
-        writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
+        writer.write(self.consent)
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(copy(reader, back))
@@ -135,6 +136,55 @@ async def test_who_sits_in_the_tunnel_needs_the_servers_certificate(secrets: Sec
             await pool.exchange("GET", "/", {})
         await pool.close()
     assert wire.requests == 0
+
+
+@pytest.mark.parametrize(
+    "consent",
+    [
+        b"HTTP/1.0 200 Connection established\r\nProxy-Agent: old\r\n\r\n",
+        b"HTTP/1.0 200 OK\r\nContent-Length: 0\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n",
+    ],
+    ids=["old", "old, with a length", "closing", "in chunks"],
+)
+async def test_a_consent_is_one_in_whatever_frame(secrets: Secrets, consent: bytes) -> None:
+    """What a consent says of a body or of the connection is about none that there is (RFC 9110, 9.3.6)."""
+    async with (
+        speaking(lambda *_: OK, tls=secrets.tls) as wire,
+        proxying(Proxy(consent=consent)) as proxy,
+    ):
+        pool = Pool(
+            f"https://127.0.0.1:{wire.port}", tls=secrets.trust, proxy=f"http://127.0.0.1:{proxy.port}"
+        )
+        for _ in range(2):
+            assert (await pool.exchange("GET", "/", {}))[1] == b"ok"
+        await pool.close()
+        assert len(proxy.heads) == 1
+
+
+@pytest.mark.parametrize(
+    "consent",
+    [
+        b"HTTP/1.1 200 OK\r\n\r\n{",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n{",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n{",
+    ],
+    ids=["bare", "with a length", "in chunks"],
+)
+async def test_what_comes_before_tls_is_no_part_of_an_answer(secrets: Secrets, consent: bytes) -> None:
+    """Whoever is on the way to the proxy could put it there."""
+    async with (
+        speaking(lambda *_: OK, tls=secrets.tls) as wire,
+        proxying(Proxy(consent=consent)) as proxy,
+    ):
+        pool = Pool(
+            f"https://127.0.0.1:{wire.port}", tls=secrets.trust, proxy=f"http://127.0.0.1:{proxy.port}"
+        )
+        with pytest.raises(Disconnected, match="spoke in the server's place"):
+            await pool.exchange("GET", "/", {})
+        await pool.close()
+        assert not pool._connections
 
 
 async def test_the_client_goes_through_the_proxy_of_its_configuration(secrets: Secrets) -> None:
