@@ -159,7 +159,6 @@ class Connection(asyncio.BufferedProtocol):
             raise self._error
         self._state = _State.ASKED
         self._answer = Answer()
-        self._sized = False
         self._length = 0
         self._streaming, self._most = streaming, most
         self._transport.write(request)
@@ -233,9 +232,11 @@ class Connection(asyncio.BufferedProtocol):
     def on_message_begin(self) -> None:
         if self._state is not _State.ASKED:
             raise ValueError("one answer more than there were requests")
+        self._answer = Answer()  # what an announcement said is not about the answer that follows it
+        self._sized = False
 
     def on_status(self, reason: bytes) -> None:
-        self._answer.reason = reason.decode("latin-1")
+        self._answer.reason += reason.decode("latin-1")  # a part, where it came in parts
 
     def on_header(self, name: bytes, value: bytes) -> None:
         name = name.lower()
