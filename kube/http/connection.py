@@ -15,6 +15,10 @@ READ_AHEAD = 1 << 20
 BUFFER = 1 << 16
 """Bytes of a connection's buffer. Without one asyncio makes 256 KiB anew for each read, at more cost than parsing."""
 
+HEAD_LIMIT = 1 << 17
+"""Bytes without any of a body in them: heads, announcements and trailers. A server's are a few KB; one that sends
+them without end would fill the memory, whatever limit there is for the body."""
+
 _SIZE = frozenset({b"content-length", b"transfer-encoding"})
 
 
@@ -70,6 +74,7 @@ class Connection(asyncio.BufferedProtocol):
         self._sized = False
         self._parts: list[bytes] = []
         self._length = 0
+        self._bare = 0
         self._most: int | None = None
         self._streaming = False
         self._paused = False
@@ -159,7 +164,7 @@ class Connection(asyncio.BufferedProtocol):
             raise self._error
         self._state = _State.ASKED
         self._answer = Answer()
-        self._length = 0
+        self._length = self._bare = 0
         self._streaming, self._most = streaming, most
         self._transport.write(request)
 
@@ -212,10 +217,13 @@ class Connection(asyncio.BufferedProtocol):
             # What nobody has asked for would be taken for the answer to the next request.
             self._fail(self._cut("the server spoke without being asked"))
             return
+        self._bare += nbytes
         try:
             self._parser.feed_data(self._buffer[:nbytes])
         except (HttpParserError, HttpParserUpgrade) as error:
             self._fail(self._cut(f"the answer is not HTTP: {error}"))
+        if self._bare > HEAD_LIMIT:
+            self._fail(self._cut(f"the answer's head is longer than {HEAD_LIMIT} bytes"))
 
     def eof_received(self) -> None:
         if self._state is _State.BODY and not self._sized:
@@ -256,6 +264,7 @@ class Connection(asyncio.BufferedProtocol):
     def on_body(self, part: bytes) -> None:
         self._parts.append(part)
         self._length += len(part)
+        self._bare = 0
         if self._streaming:
             self._wake()
             if self._length > READ_AHEAD and not self._paused and self._transport is not None:

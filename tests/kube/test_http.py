@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kube.http import Answer, Connection, Disconnected, Pool, TooLong
-from kube.http.connection import BUFFER, READ_AHEAD
+from kube.http.connection import BUFFER, HEAD_LIMIT, READ_AHEAD
 from tests.kube.wire import OK, listening, read_head, speaking
 
 BODY = b"a body \x00\xff of some bytes"
@@ -209,6 +209,55 @@ async def test_an_answer_that_is_too_long_is_not_read_to_its_end() -> None:
             await pool.exchange("GET", "/", {}, most=100_000)
         await pool.close()
     assert sent < 50 << 20
+
+
+IN_CHUNKS = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    ("begin", "more"),
+    [
+        (b"HTTP/1.1 200 OK\r\nWarning: ", b"x" * 1000),
+        (b"HTTP/1.1 200 OK\r\n", b"x" * 1000),
+        (b"HTTP/1.1 200 OK\r\n", b"Warning: x\r\n" * 100),
+        (b"HTTP/1.1 200 ", b"x" * 1000),
+        (b"", b"HTTP/1.1 100 Continue\r\n\r\n" * 40),
+        (IN_CHUNKS + b"2\r\nok\r\n0\r\nChecksum: ", b"x" * 1000),
+        (IN_CHUNKS + b"2;why=", b"x" * 1000),
+    ],
+    ids=["a value", "a name", "headers", "a reason", "announcements", "a trailer", "an extension"],
+)
+async def test_a_head_without_an_end_is_not_kept(begin: bytes, more: bytes) -> None:
+    """It is no part of the body, for whose length there is a limit."""
+    sent = 0
+
+    async def endless(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal sent
+        await read_head(reader)
+        writer.write(begin)
+        while True:
+            writer.write(more)
+            sent += len(more)
+            await writer.drain()
+
+    async with listening(endless) as port:
+        pool = Pool(f"http://127.0.0.1:{port}")
+        with pytest.raises(Disconnected, match="head is longer than"):
+            await pool.exchange("GET", "/", {}, most=100)
+        with pytest.raises(Disconnected, match="head is longer than"):
+            async with pool.stream("GET", "/", {}) as (_, parts):
+                async for _part in parts:
+                    pass
+        await pool.close()
+    assert sent < 50 << 20
+
+
+async def test_a_long_body_in_short_chunks_is_no_head() -> None:
+    body = bytes(HEAD_LIMIT)
+    async with speaking(lambda *_: IN_CHUNKS + chunked(body, size=1)) as wire:
+        pool = Pool(wire.url)
+        assert (await pool.exchange("GET", "/", {}))[1] == body
+        await pool.close()
 
 
 async def test_a_slow_reader_slows_the_server_and_loses_nothing() -> None:
