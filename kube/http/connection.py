@@ -19,6 +19,10 @@ HEAD_LIMIT = 1 << 17
 """Bytes without any of a body in them: heads, announcements and trailers. A server's are a few KB; one that sends
 them without end would fill the memory, whatever limit there is for the body."""
 
+LONG_REQUEST = 1 << 16
+"""Bytes of a request above which a server that refuses it may not have read all of it, nor ever will. What follows
+on the same connection would wait for that."""
+
 _SIZE = frozenset({b"content-length", b"transfer-encoding"})
 
 
@@ -77,6 +81,7 @@ class Connection(asyncio.BufferedProtocol):
         self._bare = 0
         self._most: int | None = None
         self._streaming = False
+        self._long = False
         self._paused = False
         self._error: Exception = Disconnected("the connection is closed")
         self._waiting: asyncio.Future[None] | None = None
@@ -166,6 +171,7 @@ class Connection(asyncio.BufferedProtocol):
         self._answer = Answer()
         self._length = self._bare = 0
         self._streaming, self._most = streaming, most
+        self._long = len(request) > LONG_REQUEST
         self._transport.write(request)
 
     async def _more(self) -> None:
@@ -276,5 +282,6 @@ class Connection(asyncio.BufferedProtocol):
     def on_message_complete(self) -> None:
         if self._state is _State.BODY:
             self._state = _State.DONE
-            self._keep = self._parser.should_keep_alive()
+            refused = self._long and self._answer.status >= 300
+            self._keep = self._parser.should_keep_alive() and not refused
             self._wake()

@@ -122,6 +122,24 @@ async def test_a_cancelled_exchange_takes_its_connection_with_it() -> None:
         await pool.close()
 
 
+async def test_a_request_that_was_refused_unread_holds_up_no_other() -> None:
+    """The server that waits for nothing of it any more does not read what comes after it either."""
+
+    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while "/long" not in await read_head(reader):
+            writer.write(OK)
+        writer.write(b"HTTP/1.1 413 Too Large\r\nContent-Length: 2\r\n\r\nno")
+        await asyncio.Event().wait()
+
+    async with listening(refuse) as port:
+        pool = Pool(f"http://127.0.0.1:{port}")
+        head, _ = await pool.exchange("POST", "/long", {}, bytes(32 << 20))
+        assert head.status == 413
+        async with asyncio.timeout(30):
+            assert (await pool.exchange("GET", "/", {}))[1] == b"ok"
+        await pool.close()
+
+
 async def test_no_more_than_the_limit_are_asked_at_once() -> None:
     now = most = 0
 
