@@ -147,10 +147,13 @@ class Transport:
         while True:
             sent = await self._authorize(headers, refused)
             try:
-                answer, body = await stack.enter_async_context(self._watches.stream("GET", target, headers))
-                if answer.status < 300:
-                    return body
-                failure = _failure(answer, b"".join([part async for part in body]))
+                async with AsyncExitStack() as attempt:
+                    stream = self._watches.stream("GET", target, headers)
+                    answer, body = await attempt.enter_async_context(stream)
+                    if answer.status < 300:
+                        await stack.enter_async_context(attempt.pop_all())
+                        return body
+                    failure = _failure(answer, b"".join([part async for part in body]))
             except OSError as error:
                 raise _unreachable("GET", target, error) from error
             if not isinstance(failure, Unauthorized) or refused is not None or sent is None:

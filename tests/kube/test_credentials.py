@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
-from kube import CONFIG_MAPS, Client, Unauthorized
+from kube import CONFIG_MAPS, Client, Configuration, Unauthorized
 from kube.credentials import (
     FETCH_AGAIN,
     TOKEN_FILE_LIFETIME,
@@ -19,8 +19,12 @@ from kube.credentials import (
     token_file,
 )
 from tests.kube.servers import serving, status
+from tests.kube.wire import listening, read_head
 
 pytestmark = pytest.mark.looptime
+
+
+NOT_YOU = b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 2\r\n\r\n{}"
 
 
 class Clock:
@@ -112,6 +116,27 @@ async def test_g47_an_open_watch_lives_through_a_rotation() -> None:
             assert [line async for line in new] == [b'{"type":"ADDED"}']
         assert [line async for line in old] == [b'{"type":"ADDED"}']
     assert door.refused == 1
+
+
+async def test_g47_a_watch_that_was_refused_keeps_no_connection_while_the_next_one_lasts() -> None:
+    gone = asyncio.Event()
+
+    async def door(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while head := await read_head(reader):
+            old = "Bearer 1\r\n" in head
+            writer.write(NOT_YOU if old else b'HTTP/1.1 200 OK\r\n\r\n{"type":"ADDED"}\n')
+        gone.set()
+
+    async with (
+        listening(door) as port,
+        Client(
+            Configuration(f"http://127.0.0.1:{port}", authorization=Rotating(Issuer())), user_agent="test"
+        ) as client,
+        client.watch(CONFIG_MAPS, timeout_seconds=60) as lines,
+    ):
+        assert await anext(lines) == b'{"type":"ADDED"}'
+        async with asyncio.timeout(30):
+            await gone.wait()
 
 
 async def test_g47_many_that_are_refused_at_once_fetch_one_token() -> None:
