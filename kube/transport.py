@@ -10,7 +10,15 @@ from urllib.parse import urlencode
 import msgspec
 
 from kube.config import Configuration
-from kube.errors import ApiError, DeadlineExceeded, Unauthorized, Unreachable, VersionTooLarge, error_of
+from kube.errors import (
+    NOT_JSON,
+    ApiError,
+    DeadlineExceeded,
+    Unauthorized,
+    Unreachable,
+    VersionTooLarge,
+    error_of,
+)
 from kube.http import Answer, Pool
 from kube.objects import Status
 
@@ -214,7 +222,7 @@ def _failure(answer: Answer, payload: bytes) -> ApiError:
     """The error in an answer; a body that is no Status (a proxy's HTML) is quoted in short."""
     try:
         status = _status.decode(payload)
-    except msgspec.DecodeError:
+    except NOT_JSON:
         status = Status(message=f"{answer.reason}: {payload[:200].decode('utf-8', 'replace')!r}")
     retry_after: float | None = None
     if answer.retry_after.isdecimal():

@@ -9,6 +9,7 @@ from typing import TypeVar
 
 import msgspec
 
+from kube.errors import NOT_JSON
 from kube.http import Pool, TooLong
 from messages.validation import FetchRequest, FetchResponse, ValidateRequest, ValidateResponse
 
@@ -106,7 +107,7 @@ class ValidationService:
             raise ValidationUnavailable(f"the validation service answered HTTP {found.status}")
         try:
             return msgspec.json.decode(text, type=answer)
-        except (msgspec.DecodeError, RecursionError) as error:
+        except NOT_JSON as error:
             raise ValidationUnavailable(f"the validation service's answer cannot be read: {error}") from error
 
 

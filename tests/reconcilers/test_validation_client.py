@@ -90,10 +90,14 @@ async def test_a_service_that_is_not_there_is_unavailable() -> None:
             await service.validate(REQUEST)
 
 
-async def test_an_answer_that_cannot_be_read_is_unavailable() -> None:
+@pytest.mark.parametrize(
+    "body",
+    [b"<html>a proxy speaks</html>", b'{"message":"\xff"}', b'{"a":' + b"[" * 100_000],
+    ids=["no JSON", "no text", "no bottom"],
+)
+async def test_an_answer_that_cannot_be_read_is_unavailable(body: bytes) -> None:
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
-        body = b"<html>a proxy speaks</html>"
         writer.write(
             b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s" % (len(body), body)
         )
