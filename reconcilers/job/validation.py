@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable
 from types import TracebackType
 from typing import TypeVar
@@ -113,6 +114,8 @@ class ValidationService:
 
 def _retry_after(text: str) -> float:
     try:
-        return min(max(float(text or BUSY_SECONDS), 0.05), 60.0)
+        wait = float(text)
     except ValueError:
         return BUSY_SECONDS
+    # "nan" is a number to Python, and no wait at all to a timer.
+    return BUSY_SECONDS if math.isnan(wait) else min(max(wait, 0.05), 60.0)

@@ -8,7 +8,13 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 
 from messages.validation import FetchRequest, ValidateRequest, ValidateResponse
-from reconcilers.job.validation import ValidationRefused, ValidationService, ValidationUnavailable
+from reconcilers.job.validation import (
+    BUSY_SECONDS,
+    ValidationRefused,
+    ValidationService,
+    ValidationUnavailable,
+)
+from tests.kube.wire import speaking
 from tests.reconcilers.validation_stub import VALID, ValidationStub, content_fetched
 
 REQUEST = ValidateRequest(code="qc = ...")
@@ -60,6 +66,35 @@ async def test_a_busy_service_is_asked_again_when_it_said(validation: Validation
     async with ValidationService(validation.url, sleep=sleep) as service:
         assert await service.validate(REQUEST) == VALID
     assert waits == [0.1, 0.1]
+
+
+@pytest.mark.parametrize(
+    ("header", "wait"),
+    [
+        ("7", 7.0),
+        ("0", 0.05),
+        ("-1", 0.05),
+        ("inf", 60.0),
+        ("nan", BUSY_SECONDS),
+        ("soon", BUSY_SECONDS),
+        ("", BUSY_SECONDS),
+    ],
+)
+async def test_no_busy_service_is_asked_without_a_pause(header: str, wait: float) -> None:
+    busy = f"HTTP/1.1 429 Busy\r\nRetry-After: {header}\r\nContent-Length: 0\r\n\r\n".encode()
+    gone = b"HTTP/1.1 503 Gone\r\nContent-Length: 0\r\n\r\n"
+    waits: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        waits.append(seconds)
+
+    async with (
+        speaking(lambda _wire, _connection, request: gone if request else busy) as wire,
+        ValidationService(wire.url, sleep=sleep) as service,
+    ):
+        with pytest.raises(ValidationUnavailable):
+            await service.validate(REQUEST)
+    assert waits == [wait]
 
 
 @pytest.mark.parametrize("status", [500, 502, 503, 404])
