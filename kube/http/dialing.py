@@ -18,7 +18,16 @@ async def dial(host: str, port: int) -> socket.socket:
     Raises:
         OSError: if the host has no address, or nobody is there.
     """
-    return await start_connection(await _addresses(host, port), happy_eyeballs_delay=NEXT_ADDRESS)
+    addresses = await _addresses(host, port)
+    task = asyncio.current_task()
+    cancelled = task.cancelling() if task is not None else 0
+    dialled = await start_connection(addresses, happy_eyeballs_delay=NEXT_ADDRESS)
+    if task is not None and task.cancelling() > cancelled:
+        # It came while the attempts that had lost were being ended, and was taken for the end of one of them. Without
+        # this a deadline that passes then would never end the wait for the answer.
+        dialled.close()
+        raise asyncio.CancelledError
+    return dialled
 
 
 async def _addresses(host: str, port: int) -> list[AddrInfoType]:

@@ -191,6 +191,50 @@ async def test_a_host_with_a_dead_address_is_reached_by_the_other(monkeypatch: p
         assert f"Host: host.example:{wire.port}" in wire.connections[0][0]
 
 
+async def test_a_cancellation_is_heard_while_other_addresses_are_given_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """In the very turn in which one has answered; it was taken for the end of the attempt that had lost."""
+    monkeypatch.setattr(dialing, "NEXT_ADDRESS", 0.01)
+    loop = asyncio.get_running_loop()
+    answered = asyncio.Event()
+
+    class Attempts:
+        """The first address never answers; the second does."""
+
+        def __init__(self) -> None:
+            self._connect = loop.sock_connect
+
+        async def __call__(self, sock: socket.socket, address: Any) -> None:
+            if address[0] == "127.0.0.2":
+                await asyncio.Event().wait()
+            await self._connect(sock, address)
+            answered.set()
+
+    monkeypatch.setattr(loop, "sock_connect", Attempts())
+    async with speaking(ok) as wire:
+
+        async def two(_host: str, port: int) -> list[Any]:
+            return [
+                (socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", (address, port))
+                for address in ("127.0.0.2", "127.0.0.1")
+            ]
+
+        monkeypatch.setattr(dialing, "_addresses", two)
+        for turns in range(8):
+            answered.clear()
+            pool = Pool(f"http://host.example:{wire.port}")
+            call = asyncio.ensure_future(pool.exchange("GET", "/", {}))
+            await answered.wait()
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            heard = call.cancel()
+            await asyncio.wait({call})
+            assert call.cancelled() == heard, f"a cancel at turn {turns}"
+            await pool.close()
+            assert not pool._connections
+
+
 async def test_a_name_is_looked_up() -> None:
     async with speaking(ok) as wire:
         pool = Pool(f"http://localhost:{wire.port}")
