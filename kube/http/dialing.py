@@ -34,7 +34,14 @@ async def _addresses(host: str, port: int) -> list[AddrInfoType]:
     try:
         version = ipaddress.ip_address(host).version
     except ValueError:
-        return list(await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM))
+        return await _looked_up(host, port)
     # An address needs no look-up, which would take a thread.
     family = socket.AF_INET if version == 4 else socket.AF_INET6
     return [(family, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", (host, port))]
+
+
+async def _looked_up(host: str, port: int) -> list[AddrInfoType]:
+    try:
+        return list(await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM))
+    except UnicodeError as error:  # a part of it is empty, or longer than 63 characters
+        raise OSError(f"{host!r} is no host name") from error

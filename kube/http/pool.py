@@ -44,7 +44,7 @@ class Pool:
         if tls is None and (secure or self._first.scheme == "https"):
             tls = ssl.create_default_context()
         self._tls = tls
-        self._name = server_name or self._url.hostname
+        self._name = server_name or _certified(self._url)
         self._tunnel: Tunnel | None = None
         if self._proxy is not None and secure and tls is not None:
             address = f"{_host(self._url)}:{_port(self._url)}"
@@ -168,7 +168,7 @@ class Pool:
                 lambda: connection,
                 sock=dialled,
                 ssl=self._tls if secure else None,
-                server_hostname=(self._name if to is self._url else to.hostname) if secure else None,
+                server_hostname=(self._name if to is self._url else _certified(to)) if secure else None,
             )
         except BaseException:
             dialled.close()
@@ -211,6 +211,11 @@ class Pool:
 def _host(url: SplitResult) -> str:
     host = url.hostname or ""
     return f"[{host}]" if ":" in host else host
+
+
+def _certified(url: SplitResult) -> str | None:
+    """The host's name as certificates have it: without the dot that ends a search for it."""
+    return url.hostname.rstrip(".") if url.hostname else None
 
 
 def _port(url: SplitResult) -> int:

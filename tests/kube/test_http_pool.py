@@ -235,6 +235,14 @@ async def test_a_cancellation_is_heard_while_other_addresses_are_given_up(
             assert not pool._connections
 
 
+@pytest.mark.parametrize("host", ["a" * 64, "api..example"])
+async def test_what_cannot_be_a_name_is_nobodys(host: str) -> None:
+    pool = Pool(f"http://{host}")
+    with pytest.raises(OSError, match="is no host name"):
+        await pool.exchange("GET", "/", {})
+    await pool.close()
+
+
 async def test_a_name_is_looked_up() -> None:
     async with speaking(ok) as wire:
         pool = Pool(f"http://localhost:{wire.port}")
@@ -278,6 +286,23 @@ async def test_closing_ends_what_is_under_way_and_starts_nothing_anew() -> None:
         with pytest.raises(Disconnected, match="the client was closed"):
             await pool.exchange("GET", "/", {})
         assert not pool._connections
+
+
+@pytest.mark.parametrize("host", ["api.example", "API.example", "api.example."])
+async def test_a_certificate_is_for_a_name_however_that_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, host: str
+) -> None:
+    """With a dot at its end a name is looked up as it is, in no search domain."""
+
+    async def here(_host: str, port: int) -> list[Any]:
+        return [(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", ("127.0.0.1", port))]
+
+    monkeypatch.setattr(dialing, "_addresses", here)
+    secrets = certified(tmp_path, "api.example")
+    async with speaking(ok, tls=secrets.tls) as wire:
+        pool = Pool(f"https://{host}:{wire.port}", tls=secrets.trust)
+        assert (await pool.exchange("GET", "/", {}))[1] == b"ok"
+        await pool.close()
 
 
 @pytest.mark.parametrize(
