@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+import re
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
@@ -13,8 +14,10 @@ from typing import Any
 
 import pytest
 import yaml
+from cryptography.hazmat.primitives import serialization
 
 from kube import Client, NoConfiguration, Unauthorized, load_configuration
+from localcluster.certificates import Authority
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -88,6 +91,8 @@ async def test_a_server_behind_another_name_or_a_proxy_is_reached(tmp_path: Path
     [
         ("server", "api.example:6443"),
         ("server", "ftp://api.example"),
+        ("server", "HTTPS://api.example"),
+        ("server", ""),
         ("proxy-url", "socks5://127.0.0.1:1080"),
     ],
 )
@@ -96,6 +101,66 @@ async def test_an_address_of_another_kind_is_refused_by_its_field(
 ) -> None:
     path = a_kubeconfig(tmp_path / "config", {}, **{field: url})
     with pytest.raises(NoConfiguration, match=f"{field} is '{url}', and must begin with https:// or http://"):
+        await load_configuration(path)
+
+
+@pytest.mark.parametrize("field", ["server", "proxy-url"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://:6443",
+        "https://api.example:99999",
+        "https://api.example:0",
+        "https://api.example:port",
+        "https://[::1",
+        "https://api.example:6443 ",
+        "https://api.example/a path",
+    ],
+)
+async def test_an_address_that_is_none_is_refused_by_its_field(tmp_path: Path, field: str, url: str) -> None:
+    """And not by every request, with an error that nobody expects."""
+    path = a_kubeconfig(tmp_path / "config", {}, **{field: url})
+    with pytest.raises(NoConfiguration, match=f"{re.escape(f'{field} is {url!r}')}, and must name a host"):
+        await load_configuration(path)
+
+
+@pytest.mark.parametrize("field", ["server", "proxy-url"])
+@pytest.mark.parametrize(
+    "url", ["me:secret@api.example", "socks5://me:secret@api.example", "https://me:secret@api.example:0"]
+)
+async def test_an_address_that_is_refused_tells_no_password(tmp_path: Path, field: str, url: str) -> None:
+    path = a_kubeconfig(tmp_path / "config", {}, **{field: url})
+    with pytest.raises(NoConfiguration, match=f"{field} is '…@api.example") as caught:
+        await load_configuration(path)
+    assert "secret" not in str(caught.value)
+
+
+def a_certificate(password: bytes | None) -> dict[str, str]:
+    """A client's, with its key, as a kubeconfig has them."""
+    pair = Authority("test").client("somebody")
+    key = serialization.load_pem_private_key(pair.key, None)
+    locked = serialization.BestAvailableEncryption(password) if password else serialization.NoEncryption()
+    pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, locked)
+    return {
+        "client-certificate-data": base64.b64encode(pair.certificate).decode(),
+        "client-key-data": base64.b64encode(pem).decode(),
+    }
+
+
+async def test_a_certificate_that_cannot_be_used_is_named(tmp_path: Path) -> None:
+    """A key with a passphrase too: a service must not stop to ask a terminal for it."""
+    https = "https://127.0.0.1:1"
+    fine = a_certificate(None)
+    path = a_kubeconfig(tmp_path / "config", fine, server=https)
+    assert (await load_configuration(path)).ssl_context is not None
+    noise = base64.b64encode(b"no PEM").decode()
+    anothers = a_certificate(None)["client-key-data"]
+    for user in (a_certificate(b"secret"), *({**fine, "client-key-data": key} for key in (noise, anothers))):
+        path = a_kubeconfig(tmp_path / "config", user, server=https)
+        with pytest.raises(NoConfiguration, match="client-certificate or client-key cannot be read"):
+            await load_configuration(path)
+    path = a_kubeconfig(tmp_path / "config", fine, server=https, **{"certificate-authority-data": noise})
+    with pytest.raises(NoConfiguration, match="certificate-authority cannot be read"):
         await load_configuration(path)
 
 
