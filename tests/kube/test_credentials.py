@@ -40,8 +40,9 @@ class Clock:
 class Issuer:
     """Gives out one token after the other, slowly; fails while it is told to."""
 
-    def __init__(self, use_for: float = inf) -> None:
+    def __init__(self, use_for: float = inf, says: str = "") -> None:
         self.use_for = use_for
+        self.says = says
         self.asked = 0
         self.broken = False
 
@@ -50,7 +51,7 @@ class Issuer:
         await asyncio.sleep(1)
         if self.broken:
             raise Unauthorized(401, "NoCredentials", "the plugin crashed")
-        return Credential(f"Bearer {self.asked}", self.use_for)
+        return Credential(self.says or f"Bearer {self.asked}", self.use_for)
 
 
 class Door:
@@ -149,6 +150,31 @@ async def test_g47_many_that_are_refused_at_once_fetch_one_token() -> None:
         for _ in range(20):
             tasks.create_task(client.get(CONFIG_MAPS, "x", "y"))
     assert issuer.asked == 2
+
+
+@pytest.mark.parametrize("broken", [False, True], ids=["the same again", "none"])
+async def test_g47_many_that_are_refused_at_once_ask_once_though_it_is_of_no_use(broken: bool) -> None:
+    """Each would run the plugin again, one after the other, until its own deadline."""
+    issuer = Issuer(says="Bearer 1")
+    authorization = Rotating(issuer)
+    assert await authorization(None) == "Bearer 1"
+    issuer.broken = broken
+    asked = [authorization("Bearer 1") for _ in range(20)]
+    for answer in await asyncio.gather(*asked, return_exceptions=True):
+        assert isinstance(answer, Unauthorized) if broken else answer == "Bearer 1"
+    assert issuer.asked == 2
+    # What was of no use once may be of use later.
+    issuer.broken, issuer.says = False, ""
+    assert await authorization("Bearer 1") == "Bearer 3"
+
+
+async def test_g47_who_gives_up_waiting_for_a_token_leaves_the_others_theirs() -> None:
+    issuer = Issuer()
+    authorization = Rotating(issuer)
+    waiting = [asyncio.ensure_future(authorization(None)) for _ in range(3)]
+    await asyncio.sleep(0.5)
+    waiting[0].cancel()
+    assert await asyncio.gather(*waiting[1:]) == ["Bearer 2"] * 2
 
 
 async def test_g47_a_token_is_renewed_before_it_expires() -> None:
