@@ -92,6 +92,11 @@ class Connection(asyncio.BufferedProtocol):
         return self._state is _State.IDLE and self._keep
 
     @property
+    def answered(self) -> bool:
+        """Whether the head of the last request's answer has come."""
+        return self._answer.status > 0
+
+    @property
     def transport(self) -> asyncio.Transport:
         """The transport below.
 
@@ -208,7 +213,7 @@ class Connection(asyncio.BufferedProtocol):
         self._wake()
 
     def _cut(self, reason: str) -> Disconnected:
-        return Disconnected(reason, answered=self._answer.status > 0)
+        return Disconnected(reason, answered=self.answered)
 
     # --- what the transport calls ---------------------------------------------------------------------------
 

@@ -79,6 +79,7 @@ class Pool:
                 fresh = connection is None
                 if connection is None:
                     connection = await self._connect()
+                sent = _now()
                 try:
                     return await connection.exchange(request, most)
                 except Disconnected as error:
@@ -87,6 +88,8 @@ class Pool:
                     if fresh or error.answered or method != "GET":
                         raise
                 finally:
+                    if not fresh and not connection.answered:
+                        self._doubt(sent)
                     self._give_back(connection)
 
     @asynccontextmanager
@@ -129,6 +132,15 @@ class Pool:
                 return connection
             connection.close()
         return None
+
+    def _doubt(self, sent: float) -> None:
+        """Close what was idle already when a request was sent that nobody answered: as likely as not it is as dead.
+
+        Each of them would cost another request its deadline, or a write its outcome.
+        """
+        for connection in [idle for idle, since in self._idle.items() if since <= sent]:
+            del self._idle[connection]
+            connection.close()
 
     def _give_back(self, connection: Connection) -> None:
         if not connection.reusable:

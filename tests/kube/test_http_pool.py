@@ -140,6 +140,62 @@ async def test_a_request_that_was_refused_unread_holds_up_no_other() -> None:
         await pool.close()
 
 
+@pytest.mark.looptime
+@pytest.mark.parametrize("method", ["GET", "PATCH"])
+async def test_one_connection_that_is_dead_costs_one_deadline(looptime: Any, method: str) -> None:
+    """A balancer that forgets one forgets them all; a leader has time for two calls before it must stop."""
+    forgotten = asyncio.Event()
+    connections = 0
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal connections
+        connections += 1
+        old = not forgotten.is_set()
+        while await read_head(reader):
+            await asyncio.sleep(0.1)  # so that all are there at once
+            if old and forgotten.is_set():
+                await asyncio.Event().wait()
+            writer.write(OK)
+
+    async with listening(serve) as port:
+        pool = Pool(f"http://127.0.0.1:{port}")
+        await asyncio.gather(*(pool.exchange("GET", "/", {}) for _ in range(5)))
+        assert connections == 5
+        forgotten.set()
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(5):
+                await pool.exchange(method, "/", {})
+        async with asyncio.timeout(5):
+            assert (await pool.exchange(method, "/", {}))[1] == b"ok"
+        assert connections == 6
+        assert looptime < 6
+        await pool.close()
+
+
+async def test_an_answer_that_was_not_waited_for_costs_no_other_its_connection() -> None:
+    """What was used while another waited is alive."""
+    hold = asyncio.Event()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while head := await read_head(reader):
+            if "/slow" in head:
+                await hold.wait()
+            writer.write(OK)
+
+    async with listening(serve) as port:
+        pool = Pool(f"http://127.0.0.1:{port}")
+        await asyncio.gather(*(pool.exchange("GET", "/", {}) for _ in range(2)))
+        slow = asyncio.ensure_future(pool.exchange("GET", "/slow", {}))
+        await asyncio.sleep(0)
+        await pool.exchange("GET", "/", {})
+        assert len(pool._connections) == 2
+        slow.cancel()
+        await asyncio.wait({slow})
+        await asyncio.sleep(0)
+        assert [connection.reusable for connection in pool._connections] == [True]
+        await pool.close()
+
+
 async def test_no_more_than_the_limit_are_asked_at_once() -> None:
     now = most = 0
 
