@@ -105,6 +105,8 @@ async def _from_kubeconfig(
 ) -> Configuration:
     loaded = await _load(location, context)
     first = loaded.credential(now())
+    # Which context is current may change while we run, and another one's token is not for this server.
+    context = loaded.loader.current_context["name"]
 
     async def fetch() -> Credential:
         # Reading all of it again also finds a token that somebody has put into the file itself.

@@ -188,6 +188,26 @@ async def test_g47_a_token_written_into_the_kubeconfig_is_found_once_the_old_one
     assert await authorization("Bearer old") == "Bearer new"
 
 
+async def test_g47_another_context_that_is_made_the_current_one_gives_no_token_to_this_server(
+    tmp_path: Path,
+) -> None:
+    """Somebody works on with kubectl, on another cluster, whose token is none of this server's business."""
+    file = tmp_path / "config"
+    authorization = (await load_configuration(a_kubeconfig(file, {"token": "old"}))).authorization
+    assert authorization is not None
+    content = yaml.safe_load(file.read_text())
+    content["users"][0]["user"]["token"] = "new"
+    content["users"].append({"name": "other", "user": {"token": "of another cluster"}})
+    content["contexts"].append({"name": "other", "context": {"cluster": "c", "user": "other"}})
+    content["current-context"] = "other"
+    file.write_text(yaml.safe_dump(content))
+    assert await authorization("Bearer old") == "Bearer new"
+    content["contexts"] = content["contexts"][1:]
+    file.write_text(yaml.safe_dump(content))
+    with pytest.raises(Unauthorized, match="lab"):
+        await authorization("Bearer new")
+
+
 async def test_g47_a_token_file_named_by_a_kubeconfig_is_read_again(tmp_path: Path) -> None:
     token = tmp_path / "token"
     token.write_text("old")
