@@ -77,10 +77,16 @@ def _in_cluster(account: Path, clock: Callable[[], float]) -> Configuration:
     token, authority, namespace = account / "token", account / "ca.crt", account / "namespace"
     if not token.exists() or not authority.exists():
         raise NoConfiguration(f"{account} holds no token and CA; is automountServiceAccountToken off?")
+    try:
+        trusting = _trusting(str(authority))
+    except OSError as error:
+        raise NoConfiguration(
+            f"cannot use {authority}, the cluster's CA: {error}; does the namespace have its kube-root-ca.crt?"
+        ) from error
     host, port = os.environ[SERVICE_HOST], os.environ.get(SERVICE_PORT, "443")
     return Configuration(
         server=f"https://[{host}]:{port}" if ":" in host else f"https://{host}:{port}",
-        ssl_context=_trusting(str(authority)),
+        ssl_context=trusting,
         authorization=token_file(token, clock),
         namespace=namespace.read_text().strip() if namespace.exists() else "default",
     )

@@ -319,6 +319,16 @@ async def test_a_pod_without_an_account_is_told_so(tmp_path: Path, monkeypatch: 
         await load_configuration(account=tmp_path)
 
 
+async def test_a_pod_with_a_ca_that_is_none_is_told_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.0.0.1")
+    (tmp_path / "token").write_text("secret")
+    (tmp_path / "ca.crt").touch()
+    with pytest.raises(NoConfiguration, match=r"ca\.crt.*kube-root-ca"):
+        await load_configuration(account=tmp_path)
+
+
 def test_a_pod_does_without_the_generated_models() -> None:
     """They cost 38 MB, and only a kubeconfig needs them."""
     program = "import sys, kube; sys.exit(any(name.startswith('kubernetes_asyncio') for name in sys.modules))"
