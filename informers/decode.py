@@ -18,6 +18,7 @@ from informers.faults import fault_of_status
 from informers.key import Key
 from informers.objects import KubernetesObject, key_of
 from informers.timing import let_others_run
+from kube.errors import NOT_JSON
 
 T = TypeVar("T", bound=KubernetesObject)
 S = TypeVar("S")
@@ -93,8 +94,6 @@ _decode_envelope = msgspec.json.Decoder(_Envelope).decode
 _decode_head = msgspec.json.Decoder(_Head).decode
 _decode_list = msgspec.json.Decoder(_List).decode
 _decode_status = msgspec.json.Decoder(_Status).decode
-
-NOT_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
 class Decoder(Generic[T]):

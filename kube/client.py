@@ -17,7 +17,7 @@ from typing import Any, Generic, TypeVar, overload
 import msgspec
 
 from kube.config import Configuration
-from kube.errors import BadAnswer
+from kube.errors import NOT_JSON, BadAnswer
 from kube.objects import TokenReview
 from kube.resources import PODS, TOKEN_REVIEWS, Resource
 from kube.transport import Transport
@@ -393,7 +393,7 @@ def _encode(body: Body) -> bytes:
 def _decode(body: bytes, kind: Any) -> Any:
     try:
         return _decoder(kind).decode(body)
-    except msgspec.DecodeError as error:
+    except NOT_JSON as error:
         begin = body[:200].decode("utf-8", "replace")
         raise BadAnswer(200, "BadAnswer", f"{error}, in an answer that begins {begin!r}") from error
 

@@ -77,10 +77,16 @@ def _in_cluster(account: Path, clock: Callable[[], float]) -> Configuration:
     token, authority, namespace = account / "token", account / "ca.crt", account / "namespace"
     if not token.exists() or not authority.exists():
         raise NoConfiguration(f"{account} holds no token and CA; is automountServiceAccountToken off?")
+    try:
+        trusting = _trusting(str(authority))
+    except OSError as error:
+        raise NoConfiguration(
+            f"cannot use {authority}, the cluster's CA: {error}; does the namespace have its kube-root-ca.crt?"
+        ) from error
     host, port = os.environ[SERVICE_HOST], os.environ.get(SERVICE_PORT, "443")
     return Configuration(
         server=f"https://[{host}]:{port}" if ":" in host else f"https://{host}:{port}",
-        ssl_context=_trusting(str(authority)),
+        ssl_context=trusting,
         authorization=token_file(token, clock),
         namespace=namespace.read_text().strip() if namespace.exists() else "default",
     )
@@ -105,6 +111,8 @@ async def _from_kubeconfig(
 ) -> Configuration:
     loaded = await _load(location, context)
     first = loaded.credential(now())
+    # Which context is current may change while we run, and another one's token is not for this server.
+    context = loaded.loader.current_context["name"]
 
     async def fetch() -> Credential:
         # Reading all of it again also finds a token that somebody has put into the file itself.
@@ -117,18 +125,16 @@ async def _from_kubeconfig(
         return credential
 
     found = loaded.configuration
-    for what, url in (("server", found.host), ("proxy-url", found.proxy)):
-        if url and urlsplit(str(url)).scheme not in ("http", "https"):
-            raise NoConfiguration(
-                f"cannot use the kubeconfig {location}: {what} is {url!r}, and must begin with https:// or http://"
-            )
+    _check("server", str(found.host), location)
+    if found.proxy:
+        _check("proxy-url", str(found.proxy), location)
     if urlsplit(str(found.host)).username is not None:
         raise NoConfiguration(
             f"cannot use the kubeconfig {location}: server has a user name in it; write it under users"
         )
     return Configuration(
         server=str(found.host).rstrip("/"),
-        ssl_context=_ssl_context(found),
+        ssl_context=_ssl_context(found, location),
         authorization=Rotating(fetch, initial=first, clock=clock) if first is not None else None,
         namespace=_namespace(loaded.loader.current_context),
         server_name=found.tls_server_name or None,
@@ -155,20 +161,48 @@ async def _load(location: str, context: str | None) -> _Loaded:
     return _Loaded(configuration, loader)
 
 
+def _check(field: str, url: str, location: str) -> None:
+    if not url.startswith(("https://", "http://")):
+        lacks = "begin with https:// or http://"
+    elif not _is_address(url):
+        lacks = "name a host, with a port up to 65535 or none, and have no spaces"
+    else:
+        return
+    shown = "…@" + url.rpartition("@")[2] if "@" in url else url  # what is before it may be a password
+    raise NoConfiguration(f"cannot use the kubeconfig {location}: {field} is {shown!r}, and must {lacks}")
+
+
+def _is_address(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return bool(parts.hostname) and parts.port != 0 and not any(map(str.isspace, url))
+    except ValueError:  # brackets that are not closed, or a port that is none
+        return False
+
+
 def _namespace(current_context: dict[str, Any] | None) -> str:
     context = (current_context or {}).get("context") or {}
     return context.get("namespace") or "default"
 
 
-def _ssl_context(found: Any) -> ssl.SSLContext | None:
+def _ssl_context(found: Any, location: str) -> ssl.SSLContext | None:
     if not str(found.host).startswith("https"):
         return None
-    context = _trusting(found.ssl_ca_cert)
-    if not found.verify_ssl:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    if found.cert_file:
-        context.load_cert_chain(found.cert_file, found.key_file)
+    what = "certificate-authority"
+    try:
+        context = _trusting(found.ssl_ca_cert)
+        if not found.verify_ssl:
+            context.check_hostname = False
+            context.verify_mode = ssl.CERT_NONE
+        if found.cert_file:
+            what = "client-certificate or client-key"
+            # With a password, even a wrong one, nobody is asked for one at a terminal that a service has not.
+            context.load_cert_chain(found.cert_file, found.key_file, password="")
+    except OSError as error:
+        raise NoConfiguration(
+            f"cannot use the kubeconfig {location}: {what} cannot be read: {error}; "
+            "it must be PEM, and a key its certificate's and without a passphrase"
+        ) from error
     return context
 
 

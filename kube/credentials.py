@@ -57,16 +57,23 @@ class Rotating:
         self._lock = asyncio.Lock()
         self._value: str | None = None
         self._due = 0.0
+        self._fetched = 0
+        self._failure: Unauthorized | None = None
         if initial is not None:
             self._take(initial)
 
     async def __call__(self, refused: str | None = None) -> str | None:
         """The value in force, fetched first if need be."""
         if not self._good(refused):
+            fetched = self._fetched
             async with self._lock:
-                # Whoever waited for the lock finds what the one before has fetched.
-                if not self._good(refused):
+                # Whoever waited for the lock finds what the one before has fetched, and makes do with that: if it is
+                # of no use, it would be none a moment later.
+                if self._fetched == fetched:
                     await self._renew(refused)
+            if self._failure is not None and self._value in (None, refused):
+                failure = self._failure
+                raise Unauthorized(failure.status, failure.reason, failure.message) from failure
         return self._value
 
     def _good(self, refused: str | None) -> bool:
@@ -74,15 +81,15 @@ class Rotating:
 
     async def _renew(self, refused: str | None) -> None:
         try:
-            credential = await self._fetch()
+            self._take(await self._fetch())
+            self._failure = None
         except Unauthorized as error:
-            if self._value is None or self._value == refused:
-                raise
-            # What we have may still be taken; the server will say so if it is not.
-            _log.warning("credentials could not be renewed", extra={"error": error.message})
-            self._due = self._clock() + FETCH_AGAIN
-            return
-        self._take(credential)
+            self._failure = error
+            if self._value not in (None, refused):
+                # What we have may still be taken; the server will say so if it is not.
+                _log.warning("credentials could not be renewed", extra={"error": error.message})
+                self._due = self._clock() + FETCH_AGAIN
+        self._fetched += 1
 
     def _take(self, credential: Credential) -> None:
         self._value = credential.value

@@ -10,7 +10,15 @@ from urllib.parse import urlencode
 import msgspec
 
 from kube.config import Configuration
-from kube.errors import ApiError, DeadlineExceeded, Unauthorized, Unreachable, VersionTooLarge, error_of
+from kube.errors import (
+    NOT_JSON,
+    ApiError,
+    DeadlineExceeded,
+    Unauthorized,
+    Unreachable,
+    VersionTooLarge,
+    error_of,
+)
 from kube.http import Answer, Pool
 from kube.objects import Status
 
@@ -147,10 +155,13 @@ class Transport:
         while True:
             sent = await self._authorize(headers, refused)
             try:
-                answer, body = await stack.enter_async_context(self._watches.stream("GET", target, headers))
-                if answer.status < 300:
-                    return body
-                failure = _failure(answer, b"".join([part async for part in body]))
+                async with AsyncExitStack() as attempt:
+                    stream = self._watches.stream("GET", target, headers)
+                    answer, body = await attempt.enter_async_context(stream)
+                    if answer.status < 300:
+                        await stack.enter_async_context(attempt.pop_all())
+                        return body
+                    failure = _failure(answer, b"".join([part async for part in body]))
             except OSError as error:
                 raise _unreachable("GET", target, error) from error
             if not isinstance(failure, Unauthorized) or refused is not None or sent is None:
@@ -211,7 +222,7 @@ def _failure(answer: Answer, payload: bytes) -> ApiError:
     """The error in an answer; a body that is no Status (a proxy's HTML) is quoted in short."""
     try:
         status = _status.decode(payload)
-    except msgspec.DecodeError:
+    except NOT_JSON:
         status = Status(message=f"{answer.reason}: {payload[:200].decode('utf-8', 'replace')!r}")
     retry_after: float | None = None
     if answer.retry_after.isdecimal():

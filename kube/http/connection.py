@@ -15,6 +15,14 @@ READ_AHEAD = 1 << 20
 BUFFER = 1 << 16
 """Bytes of a connection's buffer. Without one asyncio makes 256 KiB anew for each read, at more cost than parsing."""
 
+HEAD_LIMIT = 1 << 17
+"""Bytes without any of a body in them: heads, announcements and trailers. A server's are a few KB; one that sends
+them without end would fill the memory, whatever limit there is for the body."""
+
+LONG_REQUEST = 1 << 16
+"""Bytes of a request above which a server that refuses it may not have read all of it, nor ever will. What follows
+on the same connection would wait for that."""
+
 _SIZE = frozenset({b"content-length", b"transfer-encoding"})
 
 
@@ -70,8 +78,10 @@ class Connection(asyncio.BufferedProtocol):
         self._sized = False
         self._parts: list[bytes] = []
         self._length = 0
+        self._bare = 0
         self._most: int | None = None
         self._streaming = False
+        self._long = False
         self._paused = False
         self._error: Exception = Disconnected("the connection is closed")
         self._waiting: asyncio.Future[None] | None = None
@@ -80,6 +90,11 @@ class Connection(asyncio.BufferedProtocol):
     def reusable(self) -> bool:
         """Whether another exchange may follow: the last answer was taken to its end, and the server stays."""
         return self._state is _State.IDLE and self._keep
+
+    @property
+    def answered(self) -> bool:
+        """Whether the head of the last request's answer has come."""
+        return self._answer.status > 0
 
     @property
     def transport(self) -> asyncio.Transport:
@@ -132,9 +147,9 @@ class Connection(asyncio.BufferedProtocol):
                 await self._more()
 
     @property
-    def open(self) -> bool:
-        """Whether there is something to close; `on_lost` is called for each connection that was open."""
-        return self._transport is not None
+    def unread(self) -> bool:
+        """Whether a part of a body has come that nobody has taken yet."""
+        return bool(self._parts)
 
     def close(self) -> None:
         """End the connection. Without a goodbye, which a frozen server would never answer."""
@@ -142,19 +157,26 @@ class Connection(asyncio.BufferedProtocol):
             self._transport.abort()
 
     def continue_above(self, transport: asyncio.Transport) -> None:
-        """Go on above another transport: TLS through a tunnel that this connection has had opened."""
+        """Go on above another transport: TLS through a tunnel that this connection has had opened.
+
+        Raises:
+            Disconnected: if the connection was lost meanwhile.
+        """
+        if self._transport is None:
+            raise self._error
         self._transport = transport
         self._parser = HttpResponseParser(self)
         self._state = _State.IDLE
+        self._keep = True
 
     def _send(self, request: bytes, *, streaming: bool, most: int | None) -> None:
         if not self.reusable or self._transport is None:
             raise self._error
         self._state = _State.ASKED
         self._answer = Answer()
-        self._sized = False
-        self._length = 0
+        self._length = self._bare = 0
         self._streaming, self._most = streaming, most
+        self._long = len(request) > LONG_REQUEST
         self._transport.write(request)
 
     async def _more(self) -> None:
@@ -191,7 +213,7 @@ class Connection(asyncio.BufferedProtocol):
         self._wake()
 
     def _cut(self, reason: str) -> Disconnected:
-        return Disconnected(reason, answered=self._answer.status > 0)
+        return Disconnected(reason, answered=self.answered)
 
     # --- what the transport calls ---------------------------------------------------------------------------
 
@@ -206,10 +228,13 @@ class Connection(asyncio.BufferedProtocol):
             # What nobody has asked for would be taken for the answer to the next request.
             self._fail(self._cut("the server spoke without being asked"))
             return
+        self._bare += nbytes
         try:
             self._parser.feed_data(self._buffer[:nbytes])
         except (HttpParserError, HttpParserUpgrade) as error:
             self._fail(self._cut(f"the answer is not HTTP: {error}"))
+        if self._bare > HEAD_LIMIT:
+            self._fail(self._cut(f"the answer's head is longer than {HEAD_LIMIT} bytes"))
 
     def eof_received(self) -> None:
         if self._state is _State.BODY and not self._sized:
@@ -226,9 +251,11 @@ class Connection(asyncio.BufferedProtocol):
     def on_message_begin(self) -> None:
         if self._state is not _State.ASKED:
             raise ValueError("one answer more than there were requests")
+        self._answer = Answer()  # what an announcement said is not about the answer that follows it
+        self._sized = False
 
     def on_status(self, reason: bytes) -> None:
-        self._answer.reason = reason.decode("latin-1")
+        self._answer.reason += reason.decode("latin-1")  # a part, where it came in parts
 
     def on_header(self, name: bytes, value: bytes) -> None:
         name = name.lower()
@@ -248,6 +275,7 @@ class Connection(asyncio.BufferedProtocol):
     def on_body(self, part: bytes) -> None:
         self._parts.append(part)
         self._length += len(part)
+        self._bare = 0
         if self._streaming:
             self._wake()
             if self._length > READ_AHEAD and not self._paused and self._transport is not None:
@@ -259,5 +287,6 @@ class Connection(asyncio.BufferedProtocol):
     def on_message_complete(self) -> None:
         if self._state is _State.BODY:
             self._state = _State.DONE
-            self._keep = self._parser.should_keep_alive()
+            refused = self._long and self._answer.status >= 300
+            self._keep = self._parser.should_keep_alive() and not refused
             self._wake()

@@ -44,7 +44,7 @@ class Pool:
         if tls is None and (secure or self._first.scheme == "https"):
             tls = ssl.create_default_context()
         self._tls = tls
-        self._name = server_name or self._url.hostname
+        self._name = server_name or _certified(self._url)
         self._tunnel: Tunnel | None = None
         if self._proxy is not None and secure and tls is not None:
             address = f"{_host(self._url)}:{_port(self._url)}"
@@ -79,6 +79,7 @@ class Pool:
                 fresh = connection is None
                 if connection is None:
                     connection = await self._connect()
+                sent = _now()
                 try:
                     return await connection.exchange(request, most)
                 except Disconnected as error:
@@ -87,6 +88,8 @@ class Pool:
                     if fresh or error.answered or method != "GET":
                         raise
                 finally:
+                    if not fresh and not connection.answered:
+                        self._doubt(sent)
                     self._give_back(connection)
 
     @asynccontextmanager
@@ -130,6 +133,15 @@ class Pool:
             connection.close()
         return None
 
+    def _doubt(self, sent: float) -> None:
+        """Close what was idle already when a request was sent that nobody answered: as likely as not it is as dead.
+
+        Each of them would cost another request its deadline, or a write its outcome.
+        """
+        for connection in [idle for idle, since in self._idle.items() if since <= sent]:
+            del self._idle[connection]
+            connection.close()
+
     def _give_back(self, connection: Connection) -> None:
         if not connection.reusable:
             connection.close()
@@ -168,17 +180,17 @@ class Pool:
                 lambda: connection,
                 sock=dialled,
                 ssl=self._tls if secure else None,
-                server_hostname=(self._name if to is self._url else to.hostname) if secure else None,
+                server_hostname=(self._name if to is self._url else _certified(to)) if secure else None,
             )
         except BaseException:
             dialled.close()
             raise
 
     def _give_up(self, connection: Connection) -> None:
-        if connection.open:
-            connection.close()
-        else:
-            self._lost(connection)
+        connection.close()
+        # Asyncio tells a connection of its end only if it has told it of its beginning, and says nothing at all of
+        # one that ends while TLS begins above it.
+        self._lost(connection)
 
     def _lost(self, connection: Connection) -> None:
         self._connections.discard(connection)
@@ -211,6 +223,11 @@ class Pool:
 def _host(url: SplitResult) -> str:
     host = url.hostname or ""
     return f"[{host}]" if ":" in host else host
+
+
+def _certified(url: SplitResult) -> str | None:
+    """The host's name as certificates have it: without the dot that ends a search for it."""
+    return url.hostname.rstrip(".") if url.hostname else None
 
 
 def _port(url: SplitResult) -> int:

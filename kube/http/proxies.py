@@ -33,6 +33,9 @@ class Tunnel:
         if not 200 <= answer.status < 300:
             refusal = f"HTTP {answer.status} {answer.reason}"
             raise Disconnected(f"the proxy {self.proxy.hostname} refuses to connect: {refusal}")
+        if connection.unread:
+            # It came before TLS, from anybody, and would be read as the beginning of the server's first answer.
+            raise Disconnected(f"the proxy {self.proxy.hostname} spoke in the server's place")
         secured = await asyncio.get_running_loop().start_tls(
             connection.transport, connection, self.tls, server_hostname=self.server_name
         )

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable
 from types import TracebackType
 from typing import TypeVar
 
 import msgspec
 
+from kube.errors import NOT_JSON
 from kube.http import Pool, TooLong
 from messages.validation import FetchRequest, FetchResponse, ValidateRequest, ValidateResponse
 
@@ -106,12 +108,14 @@ class ValidationService:
             raise ValidationUnavailable(f"the validation service answered HTTP {found.status}")
         try:
             return msgspec.json.decode(text, type=answer)
-        except (msgspec.DecodeError, RecursionError) as error:
+        except NOT_JSON as error:
             raise ValidationUnavailable(f"the validation service's answer cannot be read: {error}") from error
 
 
 def _retry_after(text: str) -> float:
     try:
-        return min(max(float(text or BUSY_SECONDS), 0.05), 60.0)
+        wait = float(text)
     except ValueError:
         return BUSY_SECONDS
+    # "nan" is a number to Python, and no wait at all to a timer.
+    return BUSY_SECONDS if math.isnan(wait) else min(max(wait, 0.05), 60.0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+import re
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
@@ -13,8 +14,10 @@ from typing import Any
 
 import pytest
 import yaml
+from cryptography.hazmat.primitives import serialization
 
 from kube import Client, NoConfiguration, Unauthorized, load_configuration
+from localcluster.certificates import Authority
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -88,6 +91,8 @@ async def test_a_server_behind_another_name_or_a_proxy_is_reached(tmp_path: Path
     [
         ("server", "api.example:6443"),
         ("server", "ftp://api.example"),
+        ("server", "HTTPS://api.example"),
+        ("server", ""),
         ("proxy-url", "socks5://127.0.0.1:1080"),
     ],
 )
@@ -96,6 +101,66 @@ async def test_an_address_of_another_kind_is_refused_by_its_field(
 ) -> None:
     path = a_kubeconfig(tmp_path / "config", {}, **{field: url})
     with pytest.raises(NoConfiguration, match=f"{field} is '{url}', and must begin with https:// or http://"):
+        await load_configuration(path)
+
+
+@pytest.mark.parametrize("field", ["server", "proxy-url"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://:6443",
+        "https://api.example:99999",
+        "https://api.example:0",
+        "https://api.example:port",
+        "https://[::1",
+        "https://api.example:6443 ",
+        "https://api.example/a path",
+    ],
+)
+async def test_an_address_that_is_none_is_refused_by_its_field(tmp_path: Path, field: str, url: str) -> None:
+    """And not by every request, with an error that nobody expects."""
+    path = a_kubeconfig(tmp_path / "config", {}, **{field: url})
+    with pytest.raises(NoConfiguration, match=f"{re.escape(f'{field} is {url!r}')}, and must name a host"):
+        await load_configuration(path)
+
+
+@pytest.mark.parametrize("field", ["server", "proxy-url"])
+@pytest.mark.parametrize(
+    "url", ["me:secret@api.example", "socks5://me:secret@api.example", "https://me:secret@api.example:0"]
+)
+async def test_an_address_that_is_refused_tells_no_password(tmp_path: Path, field: str, url: str) -> None:
+    path = a_kubeconfig(tmp_path / "config", {}, **{field: url})
+    with pytest.raises(NoConfiguration, match=f"{field} is '…@api.example") as caught:
+        await load_configuration(path)
+    assert "secret" not in str(caught.value)
+
+
+def a_certificate(password: bytes | None) -> dict[str, str]:
+    """A client's, with its key, as a kubeconfig has them."""
+    pair = Authority("test").client("somebody")
+    key = serialization.load_pem_private_key(pair.key, None)
+    locked = serialization.BestAvailableEncryption(password) if password else serialization.NoEncryption()
+    pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, locked)
+    return {
+        "client-certificate-data": base64.b64encode(pair.certificate).decode(),
+        "client-key-data": base64.b64encode(pem).decode(),
+    }
+
+
+async def test_a_certificate_that_cannot_be_used_is_named(tmp_path: Path) -> None:
+    """A key with a passphrase too: a service must not stop to ask a terminal for it."""
+    https = "https://127.0.0.1:1"
+    fine = a_certificate(None)
+    path = a_kubeconfig(tmp_path / "config", fine, server=https)
+    assert (await load_configuration(path)).ssl_context is not None
+    noise = base64.b64encode(b"no PEM").decode()
+    anothers = a_certificate(None)["client-key-data"]
+    for user in (a_certificate(b"secret"), *({**fine, "client-key-data": key} for key in (noise, anothers))):
+        path = a_kubeconfig(tmp_path / "config", user, server=https)
+        with pytest.raises(NoConfiguration, match="client-certificate or client-key cannot be read"):
+            await load_configuration(path)
+    path = a_kubeconfig(tmp_path / "config", fine, server=https, **{"certificate-authority-data": noise})
+    with pytest.raises(NoConfiguration, match="certificate-authority cannot be read"):
         await load_configuration(path)
 
 
@@ -121,6 +186,26 @@ async def test_g47_a_token_written_into_the_kubeconfig_is_found_once_the_old_one
     assert await authorization(None) == "Bearer old"
     a_kubeconfig(tmp_path / "config", {"token": "new"})
     assert await authorization("Bearer old") == "Bearer new"
+
+
+async def test_g47_another_context_that_is_made_the_current_one_gives_no_token_to_this_server(
+    tmp_path: Path,
+) -> None:
+    """Somebody works on with kubectl, on another cluster, whose token is none of this server's business."""
+    file = tmp_path / "config"
+    authorization = (await load_configuration(a_kubeconfig(file, {"token": "old"}))).authorization
+    assert authorization is not None
+    content = yaml.safe_load(file.read_text())
+    content["users"][0]["user"]["token"] = "new"
+    content["users"].append({"name": "other", "user": {"token": "of another cluster"}})
+    content["contexts"].append({"name": "other", "context": {"cluster": "c", "user": "other"}})
+    content["current-context"] = "other"
+    file.write_text(yaml.safe_dump(content))
+    assert await authorization("Bearer old") == "Bearer new"
+    content["contexts"] = content["contexts"][1:]
+    file.write_text(yaml.safe_dump(content))
+    with pytest.raises(Unauthorized, match="lab"):
+        await authorization("Bearer new")
 
 
 async def test_g47_a_token_file_named_by_a_kubeconfig_is_read_again(tmp_path: Path) -> None:
@@ -231,6 +316,16 @@ def _authority(cluster: dict[str, Any]) -> bytes:
 async def test_a_pod_without_an_account_is_told_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.0.0.1")
     with pytest.raises(NoConfiguration, match="automountServiceAccountToken"):
+        await load_configuration(account=tmp_path)
+
+
+async def test_a_pod_with_a_ca_that_is_none_is_told_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.0.0.1")
+    (tmp_path / "token").write_text("secret")
+    (tmp_path / "ca.crt").touch()
+    with pytest.raises(NoConfiguration, match=r"ca\.crt.*kube-root-ca"):
         await load_configuration(account=tmp_path)
 
 

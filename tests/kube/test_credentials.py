@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
-from kube import CONFIG_MAPS, Client, Unauthorized
+from kube import CONFIG_MAPS, Client, Configuration, Unauthorized
 from kube.credentials import (
     FETCH_AGAIN,
     TOKEN_FILE_LIFETIME,
@@ -19,8 +19,12 @@ from kube.credentials import (
     token_file,
 )
 from tests.kube.servers import serving, status
+from tests.kube.wire import listening, read_head
 
 pytestmark = pytest.mark.looptime
+
+
+NOT_YOU = b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 2\r\n\r\n{}"
 
 
 class Clock:
@@ -36,8 +40,9 @@ class Clock:
 class Issuer:
     """Gives out one token after the other, slowly; fails while it is told to."""
 
-    def __init__(self, use_for: float = inf) -> None:
+    def __init__(self, use_for: float = inf, says: str = "") -> None:
         self.use_for = use_for
+        self.says = says
         self.asked = 0
         self.broken = False
 
@@ -46,7 +51,7 @@ class Issuer:
         await asyncio.sleep(1)
         if self.broken:
             raise Unauthorized(401, "NoCredentials", "the plugin crashed")
-        return Credential(f"Bearer {self.asked}", self.use_for)
+        return Credential(self.says or f"Bearer {self.asked}", self.use_for)
 
 
 class Door:
@@ -114,6 +119,27 @@ async def test_g47_an_open_watch_lives_through_a_rotation() -> None:
     assert door.refused == 1
 
 
+async def test_g47_a_watch_that_was_refused_keeps_no_connection_while_the_next_one_lasts() -> None:
+    gone = asyncio.Event()
+
+    async def door(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while head := await read_head(reader):
+            old = "Bearer 1\r\n" in head
+            writer.write(NOT_YOU if old else b'HTTP/1.1 200 OK\r\n\r\n{"type":"ADDED"}\n')
+        gone.set()
+
+    async with (
+        listening(door) as port,
+        Client(
+            Configuration(f"http://127.0.0.1:{port}", authorization=Rotating(Issuer())), user_agent="test"
+        ) as client,
+        client.watch(CONFIG_MAPS, timeout_seconds=60) as lines,
+    ):
+        assert await anext(lines) == b'{"type":"ADDED"}'
+        async with asyncio.timeout(30):
+            await gone.wait()
+
+
 async def test_g47_many_that_are_refused_at_once_fetch_one_token() -> None:
     door, issuer = Door("Bearer 2"), Issuer()
     async with (
@@ -124,6 +150,31 @@ async def test_g47_many_that_are_refused_at_once_fetch_one_token() -> None:
         for _ in range(20):
             tasks.create_task(client.get(CONFIG_MAPS, "x", "y"))
     assert issuer.asked == 2
+
+
+@pytest.mark.parametrize("broken", [False, True], ids=["the same again", "none"])
+async def test_g47_many_that_are_refused_at_once_ask_once_though_it_is_of_no_use(broken: bool) -> None:
+    """Each would run the plugin again, one after the other, until its own deadline."""
+    issuer = Issuer(says="Bearer 1")
+    authorization = Rotating(issuer)
+    assert await authorization(None) == "Bearer 1"
+    issuer.broken = broken
+    asked = [authorization("Bearer 1") for _ in range(20)]
+    for answer in await asyncio.gather(*asked, return_exceptions=True):
+        assert isinstance(answer, Unauthorized) if broken else answer == "Bearer 1"
+    assert issuer.asked == 2
+    # What was of no use once may be of use later.
+    issuer.broken, issuer.says = False, ""
+    assert await authorization("Bearer 1") == "Bearer 3"
+
+
+async def test_g47_who_gives_up_waiting_for_a_token_leaves_the_others_theirs() -> None:
+    issuer = Issuer()
+    authorization = Rotating(issuer)
+    waiting = [asyncio.ensure_future(authorization(None)) for _ in range(3)]
+    await asyncio.sleep(0.5)
+    waiting[0].cancel()
+    assert await asyncio.gather(*waiting[1:]) == ["Bearer 2"] * 2
 
 
 async def test_g47_a_token_is_renewed_before_it_expires() -> None:

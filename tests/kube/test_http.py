@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kube.http import Answer, Connection, Disconnected, Pool, TooLong
-from kube.http.connection import BUFFER, READ_AHEAD
+from kube.http.connection import BUFFER, HEAD_LIMIT, READ_AHEAD
 from tests.kube.wire import OK, listening, read_head, speaking
 
 BODY = b"a body \x00\xff of some bytes"
@@ -30,7 +30,7 @@ ANSWERS = {
     + b"Checksum: 1\r\n\r\n",
     "to the end of the connection": b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n" + BODY,
     "of an old server": b"HTTP/1.0 200 OK\r\n\r\n" + BODY,
-    "announced": b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: <a>\r\n\r\n"
+    "announced": b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nRetry-After: 9\r\n\r\n"
     b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(BODY), BODY),
 }
 
@@ -60,7 +60,7 @@ async def test_an_answer_that_has_no_body_is_over_at_once(status: int) -> None:
 @settings(max_examples=200, deadline=None)
 @given(name=st.sampled_from(sorted(ANSWERS)), cuts=st.lists(st.integers(0, 400), max_size=12))
 def test_an_answer_may_come_in_any_pieces(name: str, cuts: list[int]) -> None:
-    answer = ANSWERS[name]
+    answer = ANSWERS[name].replace(b" 200 OK\r\n", b" 200 Very OK\r\nRetry-After: 17\r\n")
     edges = sorted({0, len(answer), *(cut for cut in cuts if cut < len(answer))})
 
     async def read() -> tuple[Answer, bytes]:
@@ -74,7 +74,7 @@ def test_an_answer_may_come_in_any_pieces(name: str, cuts: list[int]) -> None:
         return await reading
 
     head, body = asyncio.run(read())
-    assert (head.status, body) == (200, BODY)
+    assert (head.status, head.reason, head.retry_after, body) == (200, "Very OK", "17", BODY)
 
 
 @settings(max_examples=300, deadline=None)
@@ -209,6 +209,55 @@ async def test_an_answer_that_is_too_long_is_not_read_to_its_end() -> None:
             await pool.exchange("GET", "/", {}, most=100_000)
         await pool.close()
     assert sent < 50 << 20
+
+
+IN_CHUNKS = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    ("begin", "more"),
+    [
+        (b"HTTP/1.1 200 OK\r\nWarning: ", b"x" * 1000),
+        (b"HTTP/1.1 200 OK\r\n", b"x" * 1000),
+        (b"HTTP/1.1 200 OK\r\n", b"Warning: x\r\n" * 100),
+        (b"HTTP/1.1 200 ", b"x" * 1000),
+        (b"", b"HTTP/1.1 100 Continue\r\n\r\n" * 40),
+        (IN_CHUNKS + b"2\r\nok\r\n0\r\nChecksum: ", b"x" * 1000),
+        (IN_CHUNKS + b"2;why=", b"x" * 1000),
+    ],
+    ids=["a value", "a name", "headers", "a reason", "announcements", "a trailer", "an extension"],
+)
+async def test_a_head_without_an_end_is_not_kept(begin: bytes, more: bytes) -> None:
+    """It is no part of the body, for whose length there is a limit."""
+    sent = 0
+
+    async def endless(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal sent
+        await read_head(reader)
+        writer.write(begin)
+        while True:
+            writer.write(more)
+            sent += len(more)
+            await writer.drain()
+
+    async with listening(endless) as port:
+        pool = Pool(f"http://127.0.0.1:{port}")
+        with pytest.raises(Disconnected, match="head is longer than"):
+            await pool.exchange("GET", "/", {}, most=100)
+        with pytest.raises(Disconnected, match="head is longer than"):
+            async with pool.stream("GET", "/", {}) as (_, parts):
+                async for _part in parts:
+                    pass
+        await pool.close()
+    assert sent < 50 << 20
+
+
+async def test_a_long_body_in_short_chunks_is_no_head() -> None:
+    body = bytes(HEAD_LIMIT)
+    async with speaking(lambda *_: IN_CHUNKS + chunked(body, size=1)) as wire:
+        pool = Pool(wire.url)
+        assert (await pool.exchange("GET", "/", {}))[1] == body
+        await pool.close()
 
 
 async def test_a_slow_reader_slows_the_server_and_loses_nothing() -> None:

@@ -122,6 +122,80 @@ async def test_a_cancelled_exchange_takes_its_connection_with_it() -> None:
         await pool.close()
 
 
+async def test_a_request_that_was_refused_unread_holds_up_no_other() -> None:
+    """The server that waits for nothing of it any more does not read what comes after it either."""
+
+    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while "/long" not in await read_head(reader):
+            writer.write(OK)
+        writer.write(b"HTTP/1.1 413 Too Large\r\nContent-Length: 2\r\n\r\nno")
+        await asyncio.Event().wait()
+
+    async with listening(refuse) as port:
+        pool = Pool(f"http://127.0.0.1:{port}")
+        head, _ = await pool.exchange("POST", "/long", {}, bytes(32 << 20))
+        assert head.status == 413
+        async with asyncio.timeout(30):
+            assert (await pool.exchange("GET", "/", {}))[1] == b"ok"
+        await pool.close()
+
+
+@pytest.mark.looptime
+@pytest.mark.parametrize("method", ["GET", "PATCH"])
+async def test_one_connection_that_is_dead_costs_one_deadline(looptime: Any, method: str) -> None:
+    """A balancer that forgets one forgets them all; a leader has time for two calls before it must stop."""
+    forgotten = asyncio.Event()
+    connections = 0
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal connections
+        connections += 1
+        old = not forgotten.is_set()
+        while await read_head(reader):
+            await asyncio.sleep(0.1)  # so that all are there at once
+            if old and forgotten.is_set():
+                await asyncio.Event().wait()
+            writer.write(OK)
+
+    async with listening(serve) as port:
+        pool = Pool(f"http://127.0.0.1:{port}")
+        await asyncio.gather(*(pool.exchange("GET", "/", {}) for _ in range(5)))
+        assert connections == 5
+        forgotten.set()
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(5):
+                await pool.exchange(method, "/", {})
+        async with asyncio.timeout(5):
+            assert (await pool.exchange(method, "/", {}))[1] == b"ok"
+        assert connections == 6
+        assert looptime < 6
+        await pool.close()
+
+
+async def test_an_answer_that_was_not_waited_for_costs_no_other_its_connection() -> None:
+    """What was used while another waited is alive."""
+    hold = asyncio.Event()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while head := await read_head(reader):
+            if "/slow" in head:
+                await hold.wait()
+            writer.write(OK)
+
+    async with listening(serve) as port:
+        pool = Pool(f"http://127.0.0.1:{port}")
+        await asyncio.gather(*(pool.exchange("GET", "/", {}) for _ in range(2)))
+        slow = asyncio.ensure_future(pool.exchange("GET", "/slow", {}))
+        await asyncio.sleep(0)
+        await pool.exchange("GET", "/", {})
+        assert len(pool._connections) == 2
+        slow.cancel()
+        await asyncio.wait({slow})
+        await asyncio.sleep(0)
+        assert [connection.reusable for connection in pool._connections] == [True]
+        await pool.close()
+
+
 async def test_no_more_than_the_limit_are_asked_at_once() -> None:
     now = most = 0
 
@@ -173,6 +247,58 @@ async def test_a_host_with_a_dead_address_is_reached_by_the_other(monkeypatch: p
         assert f"Host: host.example:{wire.port}" in wire.connections[0][0]
 
 
+async def test_a_cancellation_is_heard_while_other_addresses_are_given_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """In the very turn in which one has answered; it was taken for the end of the attempt that had lost."""
+    monkeypatch.setattr(dialing, "NEXT_ADDRESS", 0.01)
+    loop = asyncio.get_running_loop()
+    answered = asyncio.Event()
+
+    class Attempts:
+        """The first address never answers; the second does."""
+
+        def __init__(self) -> None:
+            self._connect = loop.sock_connect
+
+        async def __call__(self, sock: socket.socket, address: Any) -> None:
+            if address[0] == "127.0.0.2":
+                await asyncio.Event().wait()
+            await self._connect(sock, address)
+            answered.set()
+
+    monkeypatch.setattr(loop, "sock_connect", Attempts())
+    async with speaking(ok) as wire:
+
+        async def two(_host: str, port: int) -> list[Any]:
+            return [
+                (socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", (address, port))
+                for address in ("127.0.0.2", "127.0.0.1")
+            ]
+
+        monkeypatch.setattr(dialing, "_addresses", two)
+        for turns in range(8):
+            answered.clear()
+            pool = Pool(f"http://host.example:{wire.port}")
+            call = asyncio.ensure_future(pool.exchange("GET", "/", {}))
+            await answered.wait()
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            heard = call.cancel()
+            await asyncio.wait({call})
+            assert call.cancelled() == heard, f"a cancel at turn {turns}"
+            await pool.close()
+            assert not pool._connections
+
+
+@pytest.mark.parametrize("host", ["a" * 64, "api..example"])
+async def test_what_cannot_be_a_name_is_nobodys(host: str) -> None:
+    pool = Pool(f"http://{host}")
+    with pytest.raises(OSError, match="is no host name"):
+        await pool.exchange("GET", "/", {})
+    await pool.close()
+
+
 async def test_a_name_is_looked_up() -> None:
     async with speaking(ok) as wire:
         pool = Pool(f"http://localhost:{wire.port}")
@@ -216,6 +342,23 @@ async def test_closing_ends_what_is_under_way_and_starts_nothing_anew() -> None:
         with pytest.raises(Disconnected, match="the client was closed"):
             await pool.exchange("GET", "/", {})
         assert not pool._connections
+
+
+@pytest.mark.parametrize("host", ["api.example", "API.example", "api.example."])
+async def test_a_certificate_is_for_a_name_however_that_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, host: str
+) -> None:
+    """With a dot at its end a name is looked up as it is, in no search domain."""
+
+    async def here(_host: str, port: int) -> list[Any]:
+        return [(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", ("127.0.0.1", port))]
+
+    monkeypatch.setattr(dialing, "_addresses", here)
+    secrets = certified(tmp_path, "api.example")
+    async with speaking(ok, tls=secrets.tls) as wire:
+        pool = Pool(f"https://{host}:{wire.port}", tls=secrets.trust)
+        assert (await pool.exchange("GET", "/", {}))[1] == b"ok"
+        await pool.close()
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import socket
 import ssl
+import struct
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -14,14 +16,16 @@ import pytest
 
 from kube import CONFIG_MAPS, Client, Configuration, Unreachable
 from kube.http import Disconnected, Pool
+from kube.http import pool as pool_module
 from tests.kube.wire import OK, Secrets, certified, listening, read_head, speaking
 
 
 @dataclass
 class Proxy:
-    """A proxy that tunnels; `refuse` is what it says instead."""
+    """A proxy that tunnels; `refuse` is what it says instead, `consent` what it says first."""
 
     refuse: bytes | None = None
+    consent: bytes = b"HTTP/1.1 200 Connection established\r\n\r\n"
     port: int = 0
     heads: list[str] = field(default_factory=list)
 
@@ -33,7 +37,7 @@ class Proxy:
             return
         host, _, port = head.split()[1].rpartition(":")
         there, back = await asyncio.open_connection(host.strip("[]"), int(port))
-        writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
+        writer.write(self.consent)
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(copy(reader, back))
@@ -134,6 +138,55 @@ async def test_who_sits_in_the_tunnel_needs_the_servers_certificate(secrets: Sec
     assert wire.requests == 0
 
 
+@pytest.mark.parametrize(
+    "consent",
+    [
+        b"HTTP/1.0 200 Connection established\r\nProxy-Agent: old\r\n\r\n",
+        b"HTTP/1.0 200 OK\r\nContent-Length: 0\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n",
+    ],
+    ids=["old", "old, with a length", "closing", "in chunks"],
+)
+async def test_a_consent_is_one_in_whatever_frame(secrets: Secrets, consent: bytes) -> None:
+    """What a consent says of a body or of the connection is about none that there is (RFC 9110, 9.3.6)."""
+    async with (
+        speaking(lambda *_: OK, tls=secrets.tls) as wire,
+        proxying(Proxy(consent=consent)) as proxy,
+    ):
+        pool = Pool(
+            f"https://127.0.0.1:{wire.port}", tls=secrets.trust, proxy=f"http://127.0.0.1:{proxy.port}"
+        )
+        for _ in range(2):
+            assert (await pool.exchange("GET", "/", {}))[1] == b"ok"
+        await pool.close()
+        assert len(proxy.heads) == 1
+
+
+@pytest.mark.parametrize(
+    "consent",
+    [
+        b"HTTP/1.1 200 OK\r\n\r\n{",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n{",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n{",
+    ],
+    ids=["bare", "with a length", "in chunks"],
+)
+async def test_what_comes_before_tls_is_no_part_of_an_answer(secrets: Secrets, consent: bytes) -> None:
+    """Whoever is on the way to the proxy could put it there."""
+    async with (
+        speaking(lambda *_: OK, tls=secrets.tls) as wire,
+        proxying(Proxy(consent=consent)) as proxy,
+    ):
+        pool = Pool(
+            f"https://127.0.0.1:{wire.port}", tls=secrets.trust, proxy=f"http://127.0.0.1:{proxy.port}"
+        )
+        with pytest.raises(Disconnected, match="spoke in the server's place"):
+            await pool.exchange("GET", "/", {})
+        await pool.close()
+        assert not pool._connections
+
+
 async def test_the_client_goes_through_the_proxy_of_its_configuration(secrets: Secrets) -> None:
     body = b'{"metadata":{"name":"any"}}'
     answer = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
@@ -150,3 +203,36 @@ async def test_the_client_goes_through_the_proxy_of_its_configuration(secrets: S
             with pytest.raises(Unreachable, match="refuses to connect: HTTP 403 Forbidden"):
                 await client.get(CONFIG_MAPS, "any", "ns")
     assert len(proxy.heads) == 2
+
+
+@pytest.mark.parametrize("end", ["cancelled", "too late", "reset"])
+async def test_a_tunnel_that_ends_before_tls_has_begun_is_not_waited_for(
+    secrets: Secrets, monkeypatch: pytest.MonkeyPatch, end: str
+) -> None:
+    """Nobody tells a connection that it is lost in the middle of a handshake; a pool that waited never closed."""
+    greeted = asyncio.Event()
+
+    async def mute(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await read_head(reader)
+        writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
+        await reader.read(1)
+        greeted.set()
+        if end == "reset":
+            linger = struct.pack("ii", 1, 0)
+            writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+            return
+        await asyncio.Event().wait()
+
+    if end == "too late":
+        monkeypatch.setattr(pool_module, "CONNECT_TIMEOUT", 0.1)
+    async with listening(mute) as port:
+        pool = Pool("https://127.0.0.1:1", tls=secrets.trust, proxy=f"http://127.0.0.1:{port}")
+        call = asyncio.ensure_future(pool.exchange("GET", "/", {}))
+        await greeted.wait()
+        if end == "cancelled":
+            call.cancel()
+        with pytest.raises((ConnectionError, asyncio.CancelledError)):
+            await call
+        async with asyncio.timeout(30):
+            await pool.close()
+        assert not pool._connections

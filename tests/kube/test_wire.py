@@ -117,6 +117,16 @@ async def test_an_empty_answer_is_no_object() -> None:
             await client.get(CONFIG_MAPS, "any", "ns")
 
 
+@pytest.mark.parametrize("body", [b'{"message":"\xff"}', b'{"a":' + b"[" * 100_000], ids=["bytes", "depths"])
+async def test_what_is_no_text_or_has_no_bottom_is_no_object_either(body: bytes) -> None:
+    """The decoder has other errors for these than for what is no JSON."""
+    for code, error in ((200, BadAnswer), (500, InternalError)):
+        server = Recorded(lambda code=code: web.Response(status=code, body=body))  # type: ignore[misc]
+        async with serving(server.answer) as there, Client(there, user_agent="test") as client:
+            with pytest.raises(error):
+                await client.get(CONFIG_MAPS, "any", "ns")
+
+
 @pytest.mark.parametrize(
     ("reply", "error"),
     [

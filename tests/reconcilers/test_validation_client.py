@@ -8,7 +8,13 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 
 from messages.validation import FetchRequest, ValidateRequest, ValidateResponse
-from reconcilers.job.validation import ValidationRefused, ValidationService, ValidationUnavailable
+from reconcilers.job.validation import (
+    BUSY_SECONDS,
+    ValidationRefused,
+    ValidationService,
+    ValidationUnavailable,
+)
+from tests.kube.wire import speaking
 from tests.reconcilers.validation_stub import VALID, ValidationStub, content_fetched
 
 REQUEST = ValidateRequest(code="qc = ...")
@@ -62,6 +68,35 @@ async def test_a_busy_service_is_asked_again_when_it_said(validation: Validation
     assert waits == [0.1, 0.1]
 
 
+@pytest.mark.parametrize(
+    ("header", "wait"),
+    [
+        ("7", 7.0),
+        ("0", 0.05),
+        ("-1", 0.05),
+        ("inf", 60.0),
+        ("nan", BUSY_SECONDS),
+        ("soon", BUSY_SECONDS),
+        ("", BUSY_SECONDS),
+    ],
+)
+async def test_no_busy_service_is_asked_without_a_pause(header: str, wait: float) -> None:
+    busy = f"HTTP/1.1 429 Busy\r\nRetry-After: {header}\r\nContent-Length: 0\r\n\r\n".encode()
+    gone = b"HTTP/1.1 503 Gone\r\nContent-Length: 0\r\n\r\n"
+    waits: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        waits.append(seconds)
+
+    async with (
+        speaking(lambda _wire, _connection, request: gone if request else busy) as wire,
+        ValidationService(wire.url, sleep=sleep) as service,
+    ):
+        with pytest.raises(ValidationUnavailable):
+            await service.validate(REQUEST)
+    assert waits == [wait]
+
+
 @pytest.mark.parametrize("status", [500, 502, 503, 404])
 async def test_no_proper_answer_is_unavailable(
     service: ValidationService, validation: ValidationStub, status: int
@@ -90,10 +125,14 @@ async def test_a_service_that_is_not_there_is_unavailable() -> None:
             await service.validate(REQUEST)
 
 
-async def test_an_answer_that_cannot_be_read_is_unavailable() -> None:
+@pytest.mark.parametrize(
+    "body",
+    [b"<html>a proxy speaks</html>", b'{"message":"\xff"}', b'{"a":' + b"[" * 100_000],
+    ids=["no JSON", "no text", "no bottom"],
+)
+async def test_an_answer_that_cannot_be_read_is_unavailable(body: bytes) -> None:
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
-        body = b"<html>a proxy speaks</html>"
         writer.write(
             b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s" % (len(body), body)
         )
