@@ -29,6 +29,9 @@ ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 KUBECONFIG = "KUBECONFIG"
 HOME_KUBECONFIG = "~/.kube/config"
 
+UNSUPPORTED = ("as", "as-uid", "as-groups", "as-user-extra", "username")
+"""Fields of a kubeconfig's user that its loader reads past. Without them we would act as somebody else than asked."""
+
 
 class NoConfiguration(Exception):
     """No usable configuration was found; the message says where was looked and what would help."""
@@ -98,6 +101,11 @@ class _Loaded(NamedTuple):
     configuration: Any
     loader: Any
 
+    @property
+    def user(self) -> Any:
+        """The current context's user as the file has it, or None; the loader keeps it to itself."""
+        return self.loader._user
+
     def credential(self, now: datetime) -> Credential | None:
         value = self.configuration.api_key.get("BearerToken")
         expiry: datetime | None = getattr(self.loader, "exec_plugin_expiry", None)
@@ -128,9 +136,15 @@ async def _from_kubeconfig(
     _check("server", str(found.host), location)
     if found.proxy:
         _check("proxy-url", str(found.proxy), location)
+    for name in UNSUPPORTED:
+        if name in (loaded.user or {}):
+            raise NoConfiguration(
+                f"cannot use the kubeconfig {location}: the user's {name} is not supported; use a token, "
+                "a client certificate or an exec plugin of the identity that is to act"
+            )
     if urlsplit(str(found.host)).username is not None:
         raise NoConfiguration(
-            f"cannot use the kubeconfig {location}: server has a user name in it; write it under users"
+            f"cannot use the kubeconfig {location}: server has a user name in it; take it out"
         )
     return Configuration(
         server=str(found.host).rstrip("/"),

@@ -166,9 +166,25 @@ async def test_a_certificate_that_cannot_be_used_is_named(tmp_path: Path) -> Non
 
 async def test_a_user_name_in_the_servers_address_is_not_dropped_in_silence(tmp_path: Path) -> None:
     path = a_kubeconfig(tmp_path / "config", {}, server="https://me:secret@api.example")
-    with pytest.raises(NoConfiguration, match="server has a user name in it; write it under users") as caught:
+    with pytest.raises(NoConfiguration, match="server has a user name in it; take it out") as caught:
         await load_configuration(path)
     assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "user",
+    [
+        {"token": "t", "as": "jane"},
+        {"token": "t", "as-groups": ["nobody"]},
+        {"username": "jane", "password": "hidden"},
+    ],
+    ids=["as", "as-groups", "username"],
+)
+async def test_another_identity_than_asked_for_is_never_taken(tmp_path: Path, user: dict[str, Any]) -> None:
+    field = next(field for field in user if field != "token")
+    with pytest.raises(NoConfiguration, match=f"the user's {field} is not supported") as refused:
+        await load_configuration(a_kubeconfig(tmp_path / "config", user))
+    assert "hidden" not in str(refused.value)
 
 
 async def test_a_token_that_ends_with_a_line_break_is_sent_without_it(tmp_path: Path) -> None:
