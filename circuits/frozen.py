@@ -12,6 +12,7 @@ from qiskit.exceptions import QiskitError
 from qiskit.qpy.common import QPY_VERSION
 
 from circuits.built import BuiltCircuit, name_of
+from circuits.composites import portable
 from circuits.errors import CircuitError
 from messages.failure import ExecutorReason
 
@@ -38,7 +39,7 @@ def freeze(circuits: Sequence[QuantumCircuit]) -> bytes:
     """
     target = io.BytesIO()
     try:
-        qpy.dump(list(circuits), target)
+        qpy.dump([portable(circuit) for circuit in circuits], target)
     except (QiskitError, TypeError, ValueError, AttributeError, NotImplementedError) as error:
         raise CircuitError(
             ExecutorReason.CIRCUIT_INVALID, f"the circuit cannot be stored as QPY: {_message(error)}"

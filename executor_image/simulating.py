@@ -15,6 +15,7 @@ from qiskit_aer import AerSimulator
 from qiskit_aer.noise import NoiseModel
 
 from circuits import count_gates, describe, freeze, memory_bytes, simulated_qubits, thaw
+from circuits.composites import without_names
 from circuits.methods import AUTOMATIC
 from circuits.user_traceback import describe_exception
 from executor_image.devices import Snapshot, device_target, noise_model, read_snapshot
@@ -95,7 +96,7 @@ class Simulation:
         )
         self._check_memory(facts.name, facts.method, simulated_qubits(circuit))
         started = time.perf_counter()
-        method, made = self._transpile(circuit, facts)
+        method, made = self._transpile(without_names(circuit), facts)
         seconds = time.perf_counter() - started
         self._check_memory(facts.name, method, simulated_qubits(made.circuit))
         return _Ready(facts, parameters, made, method, seconds)

@@ -309,3 +309,55 @@ async def test_a_state_vector_that_just_fits_its_pod_runs(place: Workplace) -> N
     )
     assert failure.reason == Reason.INSUFFICIENT_RESOURCES
     assert "set spec.resources.limits.memory to 512Mi or more" in failure.message
+
+
+NAMES = [
+    "h",
+    "cx",
+    "measure",
+    "barrier",
+    "delay",
+    "id",
+    "unitary",
+    "if_else",
+    "kraus",
+    "iswap",
+    "set_statevector",
+]
+
+
+@pytest.mark.parametrize("level", [0, 3])
+async def test_a_gate_of_ones_own_is_what_its_definition_says_whatever_its_name(
+    place: Workplace, level: int
+) -> None:
+    """The simulator goes by names, and to it every gate called h is a Hadamard gate."""
+    circuit = QuantumCircuit(2, 2 * len(NAMES))
+    for index, name in enumerate(NAMES):
+        inner = QuantumCircuit(2, name=name)
+        inner.x(1)
+        outer = QuantumCircuit(2, name="outer")
+        outer.append(inner.to_gate(), [0, 1])
+        circuit.append(outer.to_gate() if index % 2 else inner.to_gate(), [0, 1])
+        circuit.measure([0, 1], [2 * index, 2 * index + 1])
+        circuit.reset([0, 1])
+    assert (await run(place, circuit, optimization_level=level)).counts == {"10" * len(NAMES): SHOTS}
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "OPENQASM 2.0; gate r(t) a { U(t,0,0) a; } qreg q[1]; creg c[1]; r(pi) q[0]; measure q->c;",
+        "OPENQASM 2.0; gate ecr a { U(pi,0,pi) a; } qreg q[1]; creg c[1]; ecr q[0]; measure q->c;",
+        "OPENQASM 3.0; gate p(t) a { U(t,0,pi) a; } qubit[1] q; bit[1] c; p(pi) q[0]; c = measure q;",
+        "OPENQASM 3.0; gate u a { U(pi,0,pi) a; } qubit[1] q; bit[1] c; u q[0]; c = measure q;",
+    ],
+)
+async def test_openqasm_may_define_gates_under_any_name(place: Workplace, code: str) -> None:
+    assert (await place.run(an_order(code))).circuits[0].counts == {"1": 1024}
+
+
+async def test_the_inverse_of_a_state_preparation_undoes_it(place: Workplace) -> None:
+    circuit = QuantumCircuit(2)
+    circuit.prepare_state([0.6, 0, 0.8j, 0])
+    circuit.append(circuit.data[0].operation.inverse(), [0, 1])
+    assert (await run(place, measured(circuit))).counts == {"00": SHOTS}
