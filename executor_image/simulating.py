@@ -18,6 +18,7 @@ from circuits import count_gates, describe, freeze, memory_bytes, simulated_qubi
 from circuits.composites import without_names
 from circuits.methods import AUTOMATIC
 from circuits.user_traceback import describe_exception
+from executor_image.corrections import corrected
 from executor_image.devices import Snapshot, device_target, noise_model, read_snapshot
 from executor_image.failures import Failed
 from executor_image.steps import Done, Ran, Reached, Simulate, encode
@@ -172,7 +173,7 @@ class Simulation:
             "max_memory_mb": max(1, self._step.memory_bytes >> 20),
             "noise_model": noise,
         }
-        circuit = one.transpiled.circuit
+        circuit = corrected(one.transpiled.circuit)
         started = time.perf_counter()
         result = self._run(one.facts.name, circuit, options)
         if not result.success and "Failed to load circuits" in str(result.status):

@@ -361,3 +361,59 @@ async def test_the_inverse_of_a_state_preparation_undoes_it(place: Workplace) ->
     circuit.prepare_state([0.6, 0, 0.8j, 0])
     circuit.append(circuit.data[0].operation.inverse(), [0, 1])
     assert (await run(place, measured(circuit))).counts == {"00": SHOTS}
+
+
+REGISTERS = """
+from qiskit import ClassicalRegister, QuantumCircuit, QuantumRegister
+from qiskit.circuit.classical import expr, types
+qc = QuantumCircuit(QuantumRegister(2), ClassicalRegister(2, "a"), ClassicalRegister(2, "b"))
+qc.x(1)
+qc.measure(1, 1)  # a is 2, b is 0
+qc.reset(1)
+"""
+
+
+@pytest.mark.parametrize(
+    ("condition", "holds"),
+    [
+        ("expr.cast(qc.cregs[0], types.Bool())", True),
+        ("expr.cast(qc.cregs[1], types.Bool())", False),
+        ("expr.logic_not(qc.cregs[0])", False),
+        ("expr.logic_not(qc.cregs[1])", True),
+        ("expr.logic_and(qc.cregs[0], expr.logic_not(qc.clbits[0]))", True),
+        ("expr.logic_or(qc.cregs[1], qc.clbits[0])", False),
+    ],
+)
+@pytest.mark.parametrize("use", ["if_test", "while_loop", "store"])
+async def test_a_register_is_true_unless_it_is_zero(
+    place: Workplace, use: str, condition: str, *, holds: bool
+) -> None:
+    uses = {
+        "if_test": "with qc.if_test(condition):\n    qc.x(0)",
+        "while_loop": "with qc.while_loop(condition):\n    qc.x(0)\n    qc.break_loop()",
+        "store": "qc.store(qc.clbits[3], condition)\nwith qc.if_test((qc.clbits[3], 1)):\n    qc.x(0)",
+    }
+    code = f"{REGISTERS}condition = {condition}\n{uses[use]}\nqc.measure(0, 2)\n"
+    counts = (await place.run(an_order(code))).circuits[0].counts
+    assert {key[1] for key in counts} == {"1" if holds else "0"}
+
+
+@pytest.mark.parametrize(
+    "branch",
+    [
+        "with qc.if_test((qc.cregs[0], 1)):\n    qc.store(qc.clbits[0], True)",
+        "with qc.switch(qc.cregs[0]) as case:\n    with case(1):\n        qc.store(qc.clbits[0], True)",
+        "with qc.for_loop(range(0)):\n    qc.store(qc.clbits[0], True)",
+        "with qc.while_loop((qc.cregs[0], 1)):\n    qc.store(qc.clbits[0], True)",
+        "with qc.if_test((qc.cregs[0], 2)):\n"
+        "    with qc.if_test((qc.cregs[1], 2)):\n        qc.store(qc.clbits[0], True)",
+    ],
+    ids=["if", "switch", "for", "while", "nested"],
+)
+async def test_a_branch_that_only_stores_is_taken_when_it_should_be(place: Workplace, branch: str) -> None:
+    code = f"{REGISTERS}{branch}\nqc.measure(0, 2)\n"
+    assert (await place.run(an_order(code))).circuits[0].counts == {"00 10": 1024}
+    taken = code.replace("range(0)", "range(1)").replace("], 1)", "], 2)").replace("case(1)", "case(2)")
+    taken = taken.replace("qc.cregs[1], 2", "qc.cregs[1], 0")
+    if "while" not in taken:
+        assert (await place.run(an_order(taken))).circuits[0].counts == {"00 11": 1024}
