@@ -13,6 +13,7 @@ from executor_image.failures import Failed
 from executor_image.simulating import Simulation, versions
 from executor_image.steps import Build, Built, Refused, decode_step, encode
 from executor_image.transpiling import USUAL_WIDTH, simulator_passes
+from messages.failure import ExecutorReason
 from sandbox import Send
 
 USUAL_LEVEL = 1
@@ -44,6 +45,9 @@ def run(payload: bytes, send: Send) -> None:
             Simulation(step, send, _simulator()).run()
     except CircuitError as error:
         send(encode(Refused(error.failure())))
+    except RecursionError:
+        deep = CircuitError(ExecutorReason.CIRCUIT_INVALID, "the circuit is nested too deeply")
+        send(encode(Refused(deep.failure())))
     except Failed as error:
         send(encode(Refused(error.failure)))
 
