@@ -8,7 +8,7 @@ from functools import cache
 from qiskit import QuantumCircuit
 from qiskit_aer import AerSimulator
 
-from circuits import CircuitError, describe, freeze, load, thaw
+from circuits import BuiltCircuit, CircuitError, describe, freeze, load, thaw
 from executor_image.failures import Failed
 from executor_image.simulating import Simulation, versions
 from executor_image.steps import Build, Built, Refused, decode_step, encode
@@ -60,7 +60,14 @@ def _simulator() -> AerSimulator:
 def _build(step: Build) -> Built:
     source = step.source
     built = load(source.content, source.format, source.entrypoint, source.parameters)
-    for one in built:
-        one.circuit.metadata = {}  # means nothing here, and QPY takes only some of it
-        one.circuit.name = one.name
-    return Built(freeze([one.circuit for one in built]), tuple(one.parameters for one in built))
+    circuits = [_named(one) for one in built]
+    return Built(freeze(circuits), tuple(one.parameters for one in built))
+
+
+def _named(built: BuiltCircuit) -> QuantumCircuit:
+    """The circuit under its name here. The same one may be in a list twice, so its own name is left alone."""
+    circuit = built.circuit
+    if circuit.name != built.name:
+        circuit = circuit.copy(built.name)
+    circuit.metadata = {}  # means nothing here, and QPY takes only some of it
+    return circuit

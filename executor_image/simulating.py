@@ -181,6 +181,12 @@ class Simulation:
             result = self._run(one.facts.name, circuit, {**options, "enable_truncation": False})
         if not result.success:
             raise _refusal(one.facts.name, result)
+        if "counts" not in result.data():
+            raise Failed(
+                ExecutorReason.NO_MEASUREMENT,
+                f"circuit {one.facts.name} ends without having measured anything, so it has no counts: its "
+                "measurements are in a loop that is never entered",
+            )
         counts = _counts(result, circuit)
         seconds = time.perf_counter() - started
         return Ran(

@@ -417,3 +417,23 @@ async def test_a_branch_that_only_stores_is_taken_when_it_should_be(place: Workp
     taken = taken.replace("qc.cregs[1], 2", "qc.cregs[1], 0")
     if "while" not in taken:
         assert (await place.run(an_order(taken))).circuits[0].counts == {"00 11": 1024}
+
+
+async def test_a_measurement_that_no_run_comes_to_gives_no_counts(place: Workplace) -> None:
+    code = """
+    from qiskit import QuantumCircuit
+    qc = QuantumCircuit(1, 1)
+    with qc.for_loop(range(0)):
+        qc.measure(0, 0)
+    """
+    failure = await place.failure(an_order(textwrap.dedent(code)))
+    assert failure.reason == Reason.NO_MEASUREMENT
+    assert "ends without having measured anything" in failure.message
+
+
+async def test_a_circuit_that_is_in_a_list_twice_has_two_names(place: Workplace) -> None:
+    code = (
+        "from qiskit import QuantumCircuit\nqc = QuantumCircuit(1, 1)\nqc.measure(0, 0)\ncircuits = [qc, qc]"
+    )
+    finished = await place.run(an_order(code, entrypoint="circuits"))
+    assert [ran.facts.name for ran in finished.circuits] == ["circuits[0]", "circuits[1]"]
