@@ -30,6 +30,7 @@ from executor_image.steps import (
     encode,
 )
 from messages.failure import ExecutorReason
+from messages.unreadable import UNREADABLE
 from messages.work import Execution, Stage, WorkOrder
 from sandbox import Outcome, SandboxPolicy, SandboxUnavailable, Zygote, ZygoteFailed
 
@@ -147,7 +148,7 @@ class Attempt:
         """Keep an answer of the run as it comes, so that progress is seen while it goes on."""
         try:
             answer = decode_answer(message)
-        except msgspec.MsgspecError:
+        except UNREADABLE:
             self._broken = True
             return
         if isinstance(answer, Reached):

@@ -7,11 +7,10 @@ from __future__ import annotations
 
 import signal
 
-import msgspec
-
 from executor_image.failures import Failed
 from executor_image.steps import Answer, Refused, decode_answer
 from messages.failure import ExecutorReason, Failure
+from messages.unreadable import UNREADABLE
 from messages.work import Stage
 from sandbox import Exited, MemoryExceeded, Outcome, OutputExceeded, Signaled, TimedOut
 
@@ -93,7 +92,7 @@ def built_answer(outcome: Outcome) -> Answer:
         )
     try:
         return decode_answer(outcome.messages[-1])
-    except msgspec.MsgspecError:
+    except UNREADABLE:
         raise forged() from None
 
 

@@ -95,9 +95,6 @@ def decode_step(content: bytes) -> Step:
 
 
 def decode_answer(content: bytes) -> Answer:
-    """Read what a child answers. Raises msgspec.MsgspecError for anything else."""
-    try:
-        answer: Answer = msgspec.msgpack.decode(content, type=Answer)
-    except RecursionError as error:
-        raise msgspec.DecodeError(str(error)) from None
+    """Read what a child answers. Raises one of UNREADABLE for anything else."""
+    answer: Answer = msgspec.msgpack.decode(content, type=Answer)
     return answer

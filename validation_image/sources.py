@@ -12,6 +12,7 @@ import msgspec
 from aiohttp.abc import AbstractResolver
 from yarl import URL
 
+from messages.unreadable import UNREADABLE
 from messages.validation import FetchRequest, FetchResponse, GitReference
 from messages.version import VERSION
 from sandbox import Exited, MemoryExceeded, OutputExceeded, SandboxPolicy, Signaled, TimedOut, Zygote
@@ -106,7 +107,7 @@ class Sources:
                 assert_never(outcome.end)
         try:
             found = msgspec.msgpack.decode(outcome.messages[-1], type=File | NoFile)
-        except (IndexError, msgspec.MsgspecError, RecursionError):
+        except (IndexError, *UNREADABLE):
             raise unavailable(f"{where}: what its server sends makes no sense") from None
         if isinstance(found, NoFile):
             raise Fault(found.reason, found.message, retryable=found.retryable)
@@ -130,7 +131,7 @@ class _GitService:
             return encode(await self._request(msgspec.msgpack.decode(question, type=HttpQuestion)))
         except Fault as fault:
             self.fault = self.fault or fault
-        except (msgspec.MsgspecError, RecursionError):
+        except UNREADABLE:
             self.fault = self.fault or unavailable("the child that unpacks has asked nonsense")
         return b""
 

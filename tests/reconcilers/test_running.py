@@ -473,9 +473,10 @@ class TestSettling:
         assert status.results is not None
         assert status.results.location == "result-job-1"
 
-    def test_a_result_whose_summary_cannot_be_read_completes_the_job_all_the_same(self) -> None:
+    @pytest.mark.parametrize("summary", ["{", '{"x": ' + "[" * 4000], ids=["cut off", "nested without end"])
+    def test_a_result_whose_summary_cannot_be_read_completes_the_job_all_the_same(self, summary: str) -> None:
         result = a_result()
-        annotations = {**result.metadata.annotations, "quantum.io/summary": "{"}
+        annotations = {**result.metadata.annotations, "quantum.io/summary": summary}
         result = msgspec.structs.replace(
             result, metadata=msgspec.structs.replace(result.metadata, annotations=annotations)
         )

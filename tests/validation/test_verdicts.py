@@ -161,6 +161,7 @@ async def test_hostile_code_fails_as_the_users_own_error(post: Post, deed: str) 
 
 FORGED = {
     "nested without end": "b'\\x82\\xa4type\\xa7refused\\xa1x' + b'\\x91' * 50_000",
+    "a string that is not UTF-8": "b'\\x81\\xa6reason' + b'\\xa1\\xff'",
     "a depth that no status holds": "encode(dict(valid, depth=1 << 63))",
     "a negative width": "encode(dict(valid, qubits=-1))",
     "a gate's number": "encode(dict(valid, gate_types={'h': 1 << 63}))",
@@ -218,6 +219,7 @@ async def test_code_leaves_nothing_behind_for_the_next(post: Post) -> None:
 MALFORMED = {
     "nested without end": b'{"code": "x", "more": ' + b"[" * 100_000,
     "no JSON": b"qc = QuantumCircuit(2)",
+    "a string that is not UTF-8": b'{"code": "\xff"}',
     "neither code nor source": b"{}",
     "both": b'{"code": "x", "source": "eA=="}',
     "an unknown format": b'{"code": "x", "format": "fortran"}',
