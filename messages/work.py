@@ -98,8 +98,9 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
 class Summary(msgspec.Struct, frozen=True, kw_only=True):
     """The short account of a result that fits in a status. Times in seconds, memory in bytes.
 
-    `top_counts` holds at most ten outcomes of the first circuit, most frequent first. `execution_seconds` is the
-    simulation alone, `total_seconds` the attempt from its hand-out on: what it waited before is not in it.
+    `circuit` and `method` are of the widest circuit where there are several. `top_counts` holds at most ten outcomes
+    of the first one, most frequent first. `execution_seconds` is the simulation alone, `total_seconds` the attempt
+    from its hand-out on: what it waited before is not in it.
     """
 
     shots: int
