@@ -15,6 +15,7 @@ from types import ModuleType
 from qiskit.exceptions import QiskitError
 
 from circuits.errors import CircuitError
+from circuits.hints import hint
 from circuits.user_traceback import FILE_NAME, describe_exception, user_line, user_traceback
 from messages.circuit import Format
 from messages.failure import ExecutorReason
@@ -65,11 +66,17 @@ def call_user(function: object, *arguments: object, **named: object) -> object:
 
 def user_error(error: BaseException) -> CircuitError:
     """The report for an exception that left the user's code: a Qiskit error is a fault of the circuit."""
-    is_qiskit = isinstance(error, QiskitError)
-    reason = ExecutorReason.CIRCUIT_INVALID if is_qiskit else ExecutorReason.USER_CODE_ERROR
+    of_circuit = isinstance(error, QiskitError) and not isinstance(error, ImportError)
+    reason = ExecutorReason.CIRCUIT_INVALID if of_circuit else ExecutorReason.USER_CODE_ERROR
     line = user_line(error)
     where = "" if line is None else f" (line {line})"
-    return CircuitError(reason, describe_exception(error) + where, line=line, traceback=user_traceback(error))
+    return CircuitError(
+        reason,
+        describe_exception(error) + where,
+        line=line,
+        traceback=user_traceback(error),
+        hint=hint(error),
+    )
 
 
 def _exited(request: SystemExit) -> CircuitError:

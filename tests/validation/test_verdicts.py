@@ -157,6 +157,33 @@ async def test_hostile_code_fails_as_the_users_own_error(post: Post, deed: str) 
     (error,) = (await post("/validate", code=HOSTILE[deed]))["errors"]
     assert error["reason"] == "UserCodeError"
     assert "PermissionError" in error["message"]
+    assert "in a sandbox without a network or other programs" in error["message"]
+
+
+SCRIPTS = {
+    "the simulator": ("from qiskit_aer import AerSimulator", "leave out Aer, backends and run()"),
+    "a download": (
+        "import urllib.request\nurllib.request.urlopen('https://example.org')",
+        "in a sandbox without a network",
+    ),
+    "a host by its name": (
+        "import socket\nsocket.getaddrinfo('example.org', 443)",
+        "in a sandbox without a network",
+    ),
+    "another package": ("import pennylane", "nothing can be installed"),
+    "a drawing": (BELL + "qc.draw('mpl')", "nothing can be installed"),
+}
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+async def test_what_works_on_the_command_line_alone_is_told_why_it_does_not_here(
+    post: Post, script: str
+) -> None:
+    code, said = SCRIPTS[script]
+    (error,) = (await post("/validate", code=code))["errors"]
+    assert error["reason"] == "UserCodeError"
+    assert said in error["message"]
+    assert "pip install" not in f"{error['message']}{error['traceback']}"
 
 
 FORGED = {
@@ -204,6 +231,7 @@ async def test_code_that_uses_its_scratch_folder_gets_no_verdict(post: Post, use
     said = await post("/validate", code=SCRATCH[use])
     assert (said["verdict"], said["errors"], said["reason"]) == ("unknown", [], "ValidationWithoutFolder")
     assert "scratch folder" in said["message"]
+    assert "without a network" not in said["message"]
 
 
 async def test_a_file_that_is_not_there_is_the_codes_own_error(post: Post) -> None:
