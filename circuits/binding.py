@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 from circuits.built import BuiltCircuit
 from circuits.errors import CircuitError, is_fault
+from circuits.hints import naming_hint
 from circuits.user_traceback import describe_exception
 from messages.failure import ExecutorReason
 
@@ -31,6 +32,7 @@ def bind(
             ExecutorReason.CIRCUIT_INVALID,
             f"no parameter is named {', '.join(unknown[:_LISTED])}; correct spec.circuit.parameters, "
             f"{_known(known | set(taken))}",
+            hint=naming_hint(unknown),
         )
     for name, value in given.items():
         if not math.isfinite(value):

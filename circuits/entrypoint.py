@@ -10,6 +10,7 @@ from typing import Any, TypeGuard
 
 from circuits.built import BuiltCircuit, as_circuits
 from circuits.errors import CircuitError
+from circuits.hints import naming_hint
 from circuits.user_module import call_user
 from circuits.user_traceback import FILE_NAME
 from messages.failure import ExecutorReason
@@ -76,6 +77,7 @@ def call(builder: Builder, given: Mapping[str, float]) -> tuple[list[BuiltCircui
             ExecutorReason.CIRCUIT_INVALID,
             f"function {name} needs a value for {', '.join(missing)}; give it in spec.circuit.parameters "
             f"(parameters of the function: {known})",
+            hint=naming_hint(given),
         )
     arguments = {key: _number(given[key], p) for key, p in accepted.items() if key in given}
     value = call_user(builder, **arguments)

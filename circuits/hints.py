@@ -1,4 +1,4 @@
-"""What to do about exceptions of programs that were written for the command line: they want more than there is here."""
+"""What to do about faults whose cause lies outside of the code: in the sandbox, or in a manifest's YAML."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import errno
 import re
 import socket
 import traceback
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import PurePath
 
 from qiskit.exceptions import MissingOptionalLibraryError
@@ -19,6 +19,7 @@ SANDBOXED = (
     "the code only builds circuits, in a sandbox without a network or other programs, where it reaches no files "
     "but those of its scratch folder"
 )
+QUOTED = "YAML reads an unquoted n, y, on, off, yes or no as a boolean: quote the name"
 INSTALLED = "only Qiskit, NumPy and SciPy are there and nothing can be installed, so leave out what needs it"
 
 _RUNS_CIRCUITS = re.compile(r"qiskit_(aer|ibm_\w+|braket_provider|ionq)\b")
@@ -40,6 +41,11 @@ def hint(error: BaseException) -> str | None:
     if isinstance(error, ModuleNotFoundError | MissingOptionalLibraryError):
         return INSTALLED
     return SANDBOXED if any(_is_shut_in(one) for one in chain) else None
+
+
+def naming_hint(given: Collection[str]) -> str | None:
+    """What to do about a parameter that is not found, if one that was given has the name of a boolean."""
+    return QUOTED if {"true", "false"}.intersection(given) else None
 
 
 def _runs_circuits(error: BaseException) -> bool:
