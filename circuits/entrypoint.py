@@ -55,7 +55,8 @@ def find(module: ModuleType, content: bytes, entrypoint: str | None) -> list[Bui
         found = as_circuits(bound[name], name)
         if found is not None:
             return found
-    raise CircuitError(ExecutorReason.NO_CIRCUIT, f"the code binds no circuit: {_inventory(bound)}")
+    remedy = "" if any(map(_is_builder, bound.values())) else "; assign the circuit to qc"
+    raise CircuitError(ExecutorReason.NO_CIRCUIT, f"the code binds no circuit: {_inventory(bound)}{remedy}")
 
 
 def call(builder: Builder, given: Mapping[str, float]) -> tuple[list[BuiltCircuit], set[str]]:
@@ -173,7 +174,7 @@ def _inventory(bound: Mapping[str, Any]) -> str:
             f"it defines {_list([f'{name}()' for name in functions])}, which spec.circuit.entrypoint can name"
         )
     if not parts:
-        return "it binds nothing at module level; assign the circuit to qc"
+        return "it binds nothing at module level"
     return "; ".join(parts)
 
 
