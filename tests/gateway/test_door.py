@@ -60,6 +60,7 @@ async def test_work_has_what_its_backend_says_though_the_cache_lags(client: Clie
         order = (await world.call("GET", "/v1/work", token)).read(WorkOrder)
         await gateway.stop()
     assert (order.execution.noise_model, order.limits.qubits) == ("manila", 5)
+    assert order.execution.noise_field == "spec.noiseModel of QiskitBackend noisy"
 
 
 async def test_no_work_of_a_backend_that_was_deleted_is_run_without_it(world: World) -> None:
