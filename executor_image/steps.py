@@ -15,6 +15,9 @@ from messages.circuit import CircuitFacts, Source
 from messages.failure import Failure
 from messages.work import Execution, Stage
 
+ANSWER_BYTES = 64 << 20
+"""Bytes of frozen circuits, and of results, that a job may have. The supervisor holds them in memory."""
+
 
 class Build(msgspec.Struct, frozen=True, tag="build"):
     """Build the circuits of a source and freeze them."""
