@@ -98,8 +98,8 @@ REASONS: Mapping[str, ReasonText] = {
     Reason.SOURCE_FORBIDDEN: ReasonText(
         _P,
         "The URL or repository is one that the operator may not fetch: not https, or a private address.",
-        "Use a public https address or a ConfigMap; the administrator can allow a host with the validation "
-        "service's setting `--allow`.",
+        "Use a public https address or a ConfigMap; the administrator can allow a host with `VALIDATION_ALLOW` of "
+        "the validation service (see the installation page).",
     ),
     Reason.SOURCE_NOT_FOUND: ReasonText(
         _W,
@@ -229,7 +229,7 @@ REASONS: Mapping[str, ReasonText] = {
     ),
     Reason.QUEUED: ReasonText(
         _N,
-        "The backend runs as many jobs as it may; `status.queuePosition` says how many are ahead.",
+        "The backend runs as many jobs as it may; `status.queuePosition` is the job's place in line, 1 being next.",
         "Wait, or raise the backend's `limits.concurrentJobs`.",
     ),
     Reason.SUSPENDED: ReasonText(

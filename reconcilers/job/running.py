@@ -129,7 +129,7 @@ def _pending(world: World, pod: Pod) -> Decision:
     moments = (condition_since(world.job, JobCondition.SCHEDULED), moment(pod.metadata.creation_timestamp))
     since = max((at for at in moments if at is not None), default=world.now)
     deadline = pending_deadline(world.job, since)
-    cause = waiting_cause(pod)
+    cause = waiting_cause(pod, world.job.status.circuit_metadata)
     if world.now >= deadline:
         pending = world.job.spec.timeouts.pending
         message = f"the pod did not begin to run within timeouts.pending, {pending}"
