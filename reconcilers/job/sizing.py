@@ -87,8 +87,9 @@ def shortage(resources: Resources, circuit: CircuitMetadata | None) -> str | Non
             return None
     except ValueError:
         return f"resources.limits.memory {limit!r} is not a quantity"
+    odd = " (m is a thousandth of a byte, Mi a mebibyte)" if str(limit).endswith("m") else ""
     return (
-        f"{what} need at least {format_memory(_round_up(least))}, and the memory limit is {limit}: raise "
+        f"{what} need at least {format_memory(_round_up(least))}, and the memory limit is {limit}{odd}: raise "
         f"resources.limits.memory, or choose another execution.method"
     )
 
