@@ -7,7 +7,7 @@ import msgspec
 from api.conditions import JobCondition
 from api.phases import Phase
 from api.reasons import Reason
-from backends.aer.observation import is_finished, is_running, started_at
+from backends.aer.observation import ended_at, has_ended, is_finished, is_running, started_at
 from kube import Pod
 from reconcilers.job import statuses
 from reconcilers.job.decisions import (
@@ -44,6 +44,10 @@ CACHE_GRACE = 10.0
 SHOWN_AFTER = 2.0
 """Seconds that a pod may be held up before its job says so: in a burst many are, for a moment."""
 
+FINISH_GRACE = 10.0
+"""Seconds from an executor's end to its pod's, which also tells of an eviction. A pod that takes longer has other
+containers that run on: what its executor said is all that will be said."""
+
 TERMINATION_GRACE = 30.0
 """Seconds beyond a pod's own grace period after which its node is taken to be lost."""
 
@@ -57,7 +61,9 @@ def follow(world: World, settings: JobSettings) -> Decision:
     pod = world.current_pod
     if pod is None:
         return _without_pod(world)
-    if is_finished(pod):
+    if has_ended(pod):
+        if not is_finished(pod) and (soon := _finishes_within(world, pod)) > 0:
+            return Rest(soon)
         return _end(_recorded(world, pod.metadata.uid), ending_of(pod))
     if world.job.status.job_id != pod.metadata.uid:
         return _record_execution(world, pod.metadata.uid, pod.metadata.name, running=is_running(pod))
@@ -110,6 +116,14 @@ def _recorded(world: World, execution_id: str) -> World:
     """The world with the pod in the job's status, for the write that also says how it ended."""
     status = msgspec.structs.replace(world.job.status, job_id=execution_id)
     return msgspec.structs.replace(world, job=msgspec.structs.replace(world.job, status=status))
+
+
+def _finishes_within(world: World, pod: Pod) -> float:
+    """Seconds for which the pod of an executor that has ended may still finish, and say more of why it did. An end
+    that is further ahead than clocks differ is of a clock that was set back since: it is old."""
+    ended = moment(ended_at(pod))
+    remaining = ended + FINISH_GRACE - world.now if ended is not None else 0.0
+    return remaining if remaining <= 2 * FINISH_GRACE else 0.0
 
 
 def _another_attempt(world: World) -> Decision:

@@ -292,6 +292,33 @@ def test_an_attempt_that_ended_without_a_result(pod: Any, phase: Phase, reason: 
     assert scheduled.status == "False"
 
 
+@pytest.mark.parametrize(
+    ("pod", "phase", "reason"),
+    [
+        (report(ExecutorReason.USER_CODE_ERROR), Phase.FAILED, "UserCodeError"),
+        (a_pod().ended(0), Phase.RETRYING, "ExecutorLost"),
+    ],
+)
+@pytest.mark.parametrize("seconds", [12, 700, -3600])
+def test_an_executor_that_ended_beside_a_container_that_runs_on(
+    pod: Any, phase: Phase, reason: str, seconds: float
+) -> None:
+    """A proxy that a webhook put in keeps the pod's phase at Running; it never began to wait again."""
+    beside = pod.with_status(phase="Running")
+    assert step_of(a_world(RUNNING, beside, seconds=seconds)) == FindResult()
+    status = recorded(a_world(RUNNING, beside, seconds=seconds, result_absent=True)).status
+    assert (status.phase, status.reason) == (phase, reason)
+
+
+def test_an_executor_that_ended_a_moment_ago_has_a_pod_that_may_say_more() -> None:
+    """A kubelet says that the container ended before it says that the pod did, and why."""
+    ended = a_pod().ended(137).with_status(phase="Running")
+    assert step_of(a_world(RUNNING, ended, seconds=3)) == Rest(9.0)
+    assert step_of(a_world(RUNNING, ended, seconds=1)) == Rest(11.0), "clocks differ"
+    evicted = ended.with_status(phase="Failed", reason="Evicted")
+    assert step_of(a_world(RUNNING, evicted, seconds=3)) == FindResult()
+
+
 def test_an_attempt_is_submitted_with_what_its_backend_says_or_not_at_all() -> None:
     """The process died after the record: the next one looks for the backend again, and it may be gone."""
     job = SCHEDULED.with_spec(backend={"type": "local_simulator", "name": "pool"})
