@@ -7,6 +7,7 @@ import msgspec
 from api.conditions import JobCondition
 from api.phases import Phase
 from api.reasons import Reason
+from backends import State
 from backends.aer.observation import ended_at, has_ended, is_finished, is_running, started_at
 from kube import Pod
 from reconcilers.job import statuses
@@ -16,6 +17,7 @@ from reconcilers.job.decisions import (
     FindBackend,
     FindExecution,
     FindResult,
+    FindState,
     Record,
     Rest,
     Submit,
@@ -145,6 +147,11 @@ def _pending(world: World, pod: Pod) -> Decision:
     deadline = pending_deadline(world.job, since)
     cause = waiting_cause(pod)
     if world.now >= deadline:
+        # A cache that was cut off meanwhile does not show what began in time.
+        if world.state is None:
+            return FindState()
+        if world.state != State.QUEUED:
+            return Rest(CACHE_GRACE)
         pending = world.job.spec.timeouts.pending
         message = f"the pod did not begin to run within timeouts.pending, {pending}"
         if cause is not None:

@@ -17,7 +17,7 @@ from api.names import LABEL_ATTEMPT, LABEL_JOB_UID, LABEL_ROLE
 from api.phases import Phase, is_terminal
 from api.reasons import REASONS
 from api.views import QiskitBackend, QiskitJob
-from backends import Attempt, Handle, Owner, Slot
+from backends import Attempt, Handle, Owner, Slot, State
 from kube import PartialObject, Pod
 from reconcilers.backend.cooling import Cooling
 from reconcilers.backend.pool import change, sort
@@ -166,6 +166,7 @@ WORLDS = st.builds(
     refusal=rarely(PAIRS),
     slot_gone=rarely(st.just(True), else_=False),
     pod_absent=st.booleans(),
+    state=st.none() | st.sampled_from(State),
     result_absent=st.booleans(),
     backend_absent=st.booleans(),
 )
