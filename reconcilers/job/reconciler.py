@@ -323,7 +323,7 @@ class JobReconciler:
     async def _submit(self, world: World) -> World:
         job = world.job
         backend = self._backend(job)
-        slot = slot_of(world.slot_pod) if world.slot_pod is not None else None
+        slot = slot_of(world.slot_pod) if world.slot_pod is not None else world.unclaimed
         try:
             await self.isolation.ensure(job.metadata.namespace)
             handle = await backend.submit(submission_of(job, world.backend, self.settings, slot=slot))

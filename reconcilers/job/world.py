@@ -147,6 +147,13 @@ class World(msgspec.Struct, frozen=True):
         return None
 
 
+    @property
+    def unclaimed(self) -> Slot | None:
+        """The warm pod that this pass has recorded, whether or not the cache still has it."""
+        slot = self.place.slot if isinstance(self.place, Admitted) else None
+        return slot if slot is not None and slot.id == self.job.status.job_id else None
+
+
 def attempt_of(job: QiskitJob, number: int | None = None) -> Attempt:
     """An attempt at a job; the current one unless a number is given."""
     metadata = job.metadata

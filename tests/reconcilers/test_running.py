@@ -42,6 +42,8 @@ from tests.reconcilers.builders import (
 SETTINGS = JobSettings(executor_image="executor:1", default_max_execution=100)
 OWNER = Owner(namespace=NAMESPACE, name="bell", uid="job-1")
 HANDLE = Handle(attempt=Attempt(owner=OWNER, number=1), id="pod-1", name="bell-1")
+WARM = Slot(id="warm-1", name="warm-1", version="1")
+CLAIMED = Handle(attempt=Attempt(owner=OWNER, number=1), id="warm-1", name="warm-1")
 SCHEDULED = a_job().scheduled()
 SUBMITTED = a_job().scheduled(job_id="pod-1")
 RUNNING = a_job().running()
@@ -83,6 +85,16 @@ def recorded(world: World) -> Record:
             a_world(a_job().running(job_id="warm-1"), slot_pod=a_warm_pod().view),
             Submit(),
             id="a warm pod that is recorded and not claimed",
+        ),
+        pytest.param(
+            a_world(a_job().running(job_id="warm-1"), place=Admitted(WARM)),
+            Submit(),
+            id="a warm pod that left the cache while it was recorded",
+        ),
+        pytest.param(
+            a_world(a_job().running(job_id="warm-1"), place=Admitted(WARM), handle=CLAIMED, handle_since=T0),
+            Rest(10.0),
+            id="a warm pod that was claimed and left the cache",
         ),
         pytest.param(
             a_world(SCHEDULED, handle=HANDLE, handle_since=T0, seconds=0.25),
