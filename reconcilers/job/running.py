@@ -84,7 +84,11 @@ def _without_pod(world: World) -> Decision:
             return _record_execution(world, handle.id, handle.name, running=False)
         if _submitted_within(world, CACHE_GRACE) and not world.pod_absent:
             return Rest(CACHE_GRACE)
-    if status.job_id is None or world.slot_pod is not None or (handle is None and world.unclaimed is not None):
+    if (
+        status.job_id is None
+        or world.slot_pod is not None
+        or (handle is None and world.unclaimed is not None)
+    ):
         return _submit(world)
     if not world.pod_absent:
         return FindExecution()

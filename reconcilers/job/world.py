@@ -146,7 +146,6 @@ class World(msgspec.Struct, frozen=True):
                 return pod
         return None
 
-
     @property
     def unclaimed(self) -> Slot | None:
         """The warm pod that this pass has recorded, whether or not the cache still has it."""
