@@ -164,7 +164,8 @@ def is_open(job: QiskitJob) -> bool:
     """Whether an attempt is recorded and not over: the job holds a place of its backend."""
     status = job.status
     return (
-        status.phase in (Phase.SCHEDULING, Phase.RUNNING)
+        job.metadata.deletion_timestamp is None
+        and status.phase in (Phase.SCHEDULING, Phase.RUNNING)
         and status.attempt > 0
         and is_true(status.conditions, JobCondition.SCHEDULED)
     )

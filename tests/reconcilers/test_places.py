@@ -11,7 +11,7 @@ from reconcilers.job.indexes import JOB_INDEXERS
 from reconcilers.job.places import Places
 from reconcilers.job.settings import JobSettings
 from reconcilers.recent import Recent
-from tests.reconcilers.builders import NAMESPACE, JobBuilder, a_backend, a_job
+from tests.reconcilers.builders import NAMESPACE, JobBuilder, a_backend, a_job, at
 
 
 class Cache:
@@ -127,6 +127,13 @@ async def test_whoever_comes_later_does_not_overtake_those_who_wait() -> None:
 async def test_a_suspended_or_cancelled_job_stands_in_nobodys_way() -> None:
     cache, places, _ = a_house(a_backend(limits={"concurrentJobs": 1}))
     cache.put(waiting("held").with_spec(suspend=True), waiting("ended").with_spec(cancel=True))
+    assert places.ask(one("new", created=7).view) == 0
+
+
+async def test_a_job_that_somebodys_finalizer_keeps_from_going_holds_no_place() -> None:
+    cache, places, _ = a_house(a_backend(limits={"concurrentJobs": 1}))
+    cache.put(holding("going").with_metadata(deletion_timestamp=at(5), finalizers=("example.org/keep",)))
+    assert places.counts(f"{NAMESPACE}/pool") == (0, 0)
     assert places.ask(one("new", created=7).view) == 0
 
 

@@ -484,6 +484,21 @@ class TestCancelAndSuspend:
         assert validated.status == "Unknown"
 
 
+class TestDeletion:
+    """Kubernetes takes a job's pods with it, but not before the job itself is gone."""
+
+    GOING = RUNNING.with_metadata(deletion_timestamp=at(1), finalizers=("example.org/keep",))
+
+    def test_a_job_that_somebodys_finalizer_keeps_needs_no_pod_that_runs(self) -> None:
+        assert step_of(a_world(self.GOING, a_pod().running())) == Stop(a_pod().running().view)
+        assert step_of(a_world(self.GOING, a_pod().running().deleted())) == Rest()
+        assert step_of(a_world(self.GOING, a_pod().ended(0))) == Rest()
+
+    def test_whoever_deletes_a_job_without_its_pods_keeps_them(self) -> None:
+        orphaning = self.GOING.with_metadata(finalizers=("orphan",))
+        assert step_of(a_world(orphaning, a_pod().running())) == Rest()
+
+
 class TestSettling:
     def test_a_result_completes_the_job(self) -> None:
         pod = a_pod().running(since=3)
