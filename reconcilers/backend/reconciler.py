@@ -177,12 +177,14 @@ class BackendReconciler:
         owner = Owner(namespace=key.namespace, name=key.name, uid=backend.metadata.uid)
         for _ in range(to_do.start):
             self.expectations.expect_creations(key, 1)
+            made = False
             try:
                 await self.warm_pods.create(owner, image, resources, self.token())
-            except (Refused, ProviderUnavailable):
-                # If it was made all the same, the pool has one too many for a moment.
-                self.expectations.creation_observed(key)
-                raise
+                made = True
+            finally:
+                if not made:
+                    # If it was made all the same, the pool has one too many for a moment.
+                    self.expectations.creation_observed(key)
         memory.refused = None
         return None
 

@@ -189,6 +189,23 @@ async def test_a_pool_whose_backend_is_corrected_waits_no_longer_for_what_was_wr
         await filled(stage, "pool", 1)
 
 
+async def test_a_pool_expects_no_pod_of_a_pass_that_was_cut_off(stage: Stage) -> None:
+    """At the runner's deadline a pass is cancelled in the middle of a call: the next one must not wait for its pod."""
+    await create_backend(stage.client, stage.namespace, "pool", warmPool={"size": 1})
+    async with stage.operator(run=False) as operator:
+
+        def cut_off(method: str, path: str) -> None:
+            if method == "POST" and path.endswith("/pods"):
+                raise asyncio.CancelledError
+
+        operator.client.before = cut_off
+        with pytest.raises(asyncio.CancelledError):
+            await operator.pooling.reconcile(Key(stage.namespace, "pool"))
+        operator.client.before = lambda method, path: None
+        await operator.pooling.reconcile(Key(stage.namespace, "pool"))
+        assert len(await warm_pods(stage)) == 1
+
+
 async def test_a_backend_that_is_deleted_takes_its_pool_with_it(stage: Stage) -> None:
     async with stage.operator():
         await create_backend(stage.client, stage.namespace, "pool", warmPool={"size": 2})
