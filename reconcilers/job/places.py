@@ -57,8 +57,11 @@ class Places:
     def ask(self, job: QiskitJob) -> int:
         """0 if the job holds a place now, else its position in the line, from 1 on."""
         uid = job.metadata.uid
-        if is_open(job) or uid in self._given:
+        given = self._given.get(uid)
+        if is_open(job) or (given is not None and given.held):
             return 0
+        # What is left of an attempt that is over before the cache has shown it is no place any more.
+        self.forget(uid)
         ahead = 0
         for scope in scopes(job):
             limit = self._limit(scope)

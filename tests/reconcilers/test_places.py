@@ -96,6 +96,19 @@ async def test_a_place_is_held_once_the_attempt_is_written_though_the_cache_lags
     assert places.ask(one("third").view) == 1
 
 
+async def test_a_retry_asks_anew_though_the_cache_never_showed_the_attempt_before() -> None:
+    """What was given for the attempt that is over counts for nobody: the retry would run beside who got its place."""
+    cache, places, recent = a_house(a_backend(limits={"concurrentJobs": 1}))
+    cache.put(one("first"))
+    assert places.ask(one("first").view) == 0
+    recent.wrote(holding("first").with_metadata(resource_version="101").view)
+    places.settle("uid-first")
+    over = one("first").retrying(due=0).with_metadata(resource_version="102")
+    recent.wrote(over.view)
+    assert places.ask(over.view) == 0
+    assert places.ask(one("second").view) == 1, "the retry is about to be written"
+
+
 async def test_asking_again_gives_the_same_place() -> None:
     _, places, _ = a_house(a_backend(limits={"concurrentJobs": 1}))
     assert places.ask(one("first").view) == 0
