@@ -259,6 +259,7 @@ class JobReconciler:
                 raise
             job = lean(written)
             self.recent.wrote(job)
+            self.places.wrote(job)
             self._emit(job, step.events)
         if is_examined(job) or is_terminal(job.status.phase) or job.spec.suspend:
             self.errands.discard(job.metadata.uid)

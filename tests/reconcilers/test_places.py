@@ -89,7 +89,9 @@ async def test_a_place_is_held_once_the_attempt_is_written_though_the_cache_lags
     cache, places, recent = a_house(a_backend(limits={"concurrentJobs": 1}))
     cache.put(one("first"))
     assert places.ask(one("first").view) == 0
-    recent.wrote(holding("first").with_metadata(resource_version="101").view)
+    recorded = holding("first").with_metadata(resource_version="101")
+    recent.wrote(recorded.view)
+    places.wrote(recorded.view)
     places.settle("uid-first")
     assert places.ask(one("second").view) == 1
     cache.put(holding("first"))
@@ -101,7 +103,9 @@ async def test_a_retry_asks_anew_though_the_cache_never_showed_the_attempt_befor
     cache, places, recent = a_house(a_backend(limits={"concurrentJobs": 1}))
     cache.put(one("first"))
     assert places.ask(one("first").view) == 0
-    recent.wrote(holding("first").with_metadata(resource_version="101").view)
+    recorded = holding("first").with_metadata(resource_version="101")
+    recent.wrote(recorded.view)
+    places.wrote(recorded.view)
     places.settle("uid-first")
     over = one("first").retrying(due=0).with_metadata(resource_version="102")
     recent.wrote(over.view)
@@ -176,3 +180,34 @@ async def test_what_runs_and_what_waits_is_counted() -> None:
     cache, places, _ = a_house(a_backend(limits={"concurrentJobs": 1}))
     cache.put(holding("busy"), waiting("a"), waiting("b"), one("new"))
     assert places.counts(f"{NAMESPACE}/pool") == (1, 2)
+
+
+async def test_a_retry_holds_its_place_while_the_cache_shows_the_attempt_before() -> None:
+    """The cache still shows the attempt before as open, then as over, and only then the one that was written."""
+    cache, places, recent = a_house(a_backend(limits={"concurrentJobs": 1}))
+    cache.put(holding("first"))
+    over = one("first").retrying(due=0).with_metadata(resource_version="101")
+    recent.wrote(over.view)
+    places.wrote(over.view)
+    assert places.ask(over.view) == 0
+    again = holding("first").with_status(attempt=2).with_metadata(resource_version="102")
+    recent.wrote(again.view)
+    places.wrote(again.view)
+    places.settle("uid-first")
+    assert places.ask(one("second").view) == 1
+    cache.put(over)
+    places.shown(over.view)
+    assert places.ask(one("second").view) == 1
+
+
+async def test_a_place_is_held_though_a_later_write_of_its_pass_met_with_a_conflict() -> None:
+    """What was remembered of the job is forgotten then; that its attempt was recorded is as true as before."""
+    cache, places, recent = a_house(a_backend(limits={"concurrentJobs": 1}))
+    cache.put(one("first"))
+    assert places.ask(one("first").view) == 0
+    recorded = holding("first").with_metadata(resource_version="101")
+    recent.wrote(recorded.view)
+    places.wrote(recorded.view)
+    recent.forget(key_of(recorded.view))
+    places.settle("uid-first")
+    assert places.ask(one("second").view) == 1
