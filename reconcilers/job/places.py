@@ -14,6 +14,7 @@ from typing import Protocol
 
 from api.views import QiskitBackend, QiskitJob
 from informers import Key, OwnWrites, key_of
+from informers.resource_version import is_older
 from reconcilers.job.indexes import EVERYWHERE, OPEN, WAITING, is_waiting, scopes
 from reconcilers.job.settings import JobSettings
 from reconcilers.job.world import is_open
@@ -39,12 +40,13 @@ class Backends(Protocol):
 @dataclass(slots=True)
 class _Given:
     """A place that was given. `held` while the pass that got it is under way; `recorded` once its attempt is, until
-    the attempt is over."""
+    the attempt is over; `doubted` is the version of a state that was to be replaced by a write that did not succeed."""
 
     key: Key
     scopes: tuple[str, ...]
     held: bool = True
     recorded: bool = False
+    doubted: str = ""
 
 
 @dataclass(slots=True)
@@ -86,8 +88,15 @@ class Places:
         """This process has written this status. The cache may show older ones before, of other attempts, too."""
         given = self._given.get(job.metadata.uid)
         if given is not None:
-            given.recorded = is_open(job)
+            given.recorded, given.doubted = is_open(job), ""
             self._own.wrote(given.key, job.metadata.resource_version)
+
+    def doubt(self, job: QiskitJob) -> None:
+        """This state is about to be replaced. Whatever answer comes, or none, or a conflict with a write of this
+        process's own that got none: if an attempt was recorded, the cache will show it."""
+        given = self._given.get(job.metadata.uid)
+        if given is not None:
+            given.doubted = job.metadata.resource_version
 
     def settle(self, job_uid: str) -> None:
         """The pass is over: the place is the job's if its attempt was recorded, else free again."""
@@ -179,10 +188,18 @@ class Places:
 
     def _is_unseen(self, uid: str, given: _Given) -> bool:
         """Whether a place that was given is in use and the cache does not show it; else it is forgotten."""
-        if given.held or (given.recorded and not self._own.fresh(given.key)):
+        if given.held or self._is_in_doubt(uid, given):
+            return True
+        if given.recorded and not self._own.fresh(given.key):
             return True
         self.forget(uid)
         return False
+
+    def _is_in_doubt(self, uid: str, given: _Given) -> bool:
+        cached = self.jobs.get(*given.key)
+        if not given.doubted or cached is None or cached.metadata.uid != uid:
+            return False
+        return not is_older(given.doubted, cached.metadata.resource_version)
 
     def _limit(self, scope: str) -> int | None:
         if scope == EVERYWHERE:

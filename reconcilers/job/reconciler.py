@@ -247,6 +247,7 @@ class JobReconciler:
         key = key_of(job)
         if patch:
             patch["metadata"] = {"resourceVersion": job.metadata.resource_version}
+            self.places.doubt(job)
             try:
                 written: QiskitJob = await self.client.merge_patch(
                     QISKIT_JOBS, key.name, patch, key.namespace, subresource="status", type=QiskitJob

@@ -211,3 +211,27 @@ async def test_a_place_is_held_though_a_later_write_of_its_pass_met_with_a_confl
     recent.forget(key_of(recorded.view))
     places.settle("uid-first")
     assert places.ask(one("second").view) == 1
+
+
+async def test_a_place_is_held_while_nobody_knows_whether_its_attempt_was_recorded() -> None:
+    """The answer to the write was lost: it may have been carried out, and then the cache will show it."""
+    cache, places, _ = a_house(a_backend(limits={"concurrentJobs": 1}))
+    first = one("first")
+    cache.put(first)
+    assert places.ask(first.view) == 0
+    places.doubt(first.view)
+    places.settle("uid-first")
+    assert places.ask(one("second").view) == 1
+    cache.put(first.with_metadata(resource_version="101"))
+    assert places.ask(one("second").view) == 0, "somebody else has written: it was not carried out"
+
+
+async def test_whose_write_was_in_doubt_asks_again_like_anybody_else() -> None:
+    cache, places, _ = a_house(a_backend(limits={"concurrentJobs": 1}))
+    cache.put(one("first"))
+    assert places.ask(one("first").view) == 0
+    places.doubt(one("first").view)
+    places.settle("uid-first")
+    cache.put(holding("other"))
+    assert places.ask(one("first").view) == 1
+    assert places.counts(f"{NAMESPACE}/pool") == (1, 0)
