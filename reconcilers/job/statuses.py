@@ -96,11 +96,10 @@ def attempt_recorded(world: World, backend: str, slot: Slot | None) -> QiskitJob
         selected_backend=backend,
     )
     message = f"attempt {number} on {where}"
-    # Begun anew, so that its transition time is when this attempt was recorded.
-    status = _without(status, JobCondition.SCHEDULED)
+    # Begun anew, so that transition times are this attempt's.
+    status = _without(_without(status, JobCondition.SCHEDULED), JobCondition.SUBMITTED)
     status = _set(world, status, JobCondition.SCHEDULED, "True", "AttemptRecorded", message)
     if slot is not None:
-        status = _without(status, JobCondition.SUBMITTED)
         status = _set(world, status, JobCondition.SUBMITTED, "True", "WarmPodClaimed", where)
     return status
 

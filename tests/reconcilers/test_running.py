@@ -387,6 +387,11 @@ def test_a_warm_pod_that_was_gone_costs_no_retry() -> None:
     assert (warm.phase, warm.attempt, warm.job_id) == (Phase.RUNNING, 2, "warm-2")
 
 
+def test_an_attempt_after_a_warm_pod_that_was_gone_is_not_submitted_yet() -> None:
+    world = a_world(a_job().running(job_id="warm-1"), slot_gone=True, place=Admitted())
+    assert find_condition(recorded(world).status.conditions, "Submitted") is None
+
+
 def test_a_warm_pod_that_another_job_has_costs_no_retry() -> None:
     """Whoever recorded it died before the claim. The pool's pod is still to be seen: it never was this job's."""
     job = a_job().running(job_id="warm-1")
