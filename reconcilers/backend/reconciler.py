@@ -131,7 +131,8 @@ class BackendReconciler:
         counts_wait = await self._write_status(key, backend, pool, memory, problem)
         silence = silent_at(pool)
         silence_wait = silence - self.now() if silence is not None and silence > self.now() else None
-        waits = [seconds for seconds in (wait, counts_wait, silence_wait) if seconds is not None]
+        given_up = self.expectations.expires_in(key)
+        waits = [seconds for seconds in (wait, counts_wait, silence_wait, given_up) if seconds is not None]
         return Result(after=min(waits)) if waits else DONE
 
     def _memory_of(self, key: Key, uid: str, template: str) -> _Memory:

@@ -12,6 +12,7 @@ from api.conditions import find_condition
 from api.names import ANNOTATION_CLAIM, LABEL_ROLE, ROLE_WARM
 from api.views import QiskitBackend
 from informers import Key
+from informers.expectations import EXPIRY
 from kube import PODS, QISKIT_BACKENDS, Forbidden, Pod
 from reconcilers.backend.refill import REFILL_AFTER
 from tests.reconcilers.conftest import Stage
@@ -204,6 +205,20 @@ async def test_a_pool_expects_no_pod_of_a_pass_that_was_cut_off(stage: Stage) ->
         operator.client.before = lambda method, path: None
         await operator.pooling.reconcile(Key(stage.namespace, "pool"))
         assert len(await warm_pods(stage)) == 1
+
+
+async def test_a_pool_looks_again_for_a_pod_whose_coming_was_never_told(stage: Stage) -> None:
+    """It came and went while the watch was cut: nothing else would call for a pass for hours."""
+    await create_backend(stage.client, stage.namespace, "pool", warmPool={"size": 1})
+    key = Key(stage.namespace, "pool")
+    async with stage.operator(run=False) as operator:
+        pooling = operator.pooling
+        await pooling.reconcile(key)
+        await eventually(lambda: pooling.expectations.satisfied(key), what="the pod in the cache")
+        pooling.expectations.expect_creations(key, 1)
+        after = (await pooling.reconcile(key)).after
+        assert after is not None
+        assert 0 < after <= EXPIRY
 
 
 async def test_a_backend_that_is_deleted_takes_its_pool_with_it(stage: Stage) -> None:
