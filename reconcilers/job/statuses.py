@@ -28,6 +28,9 @@ from reconcilers.job.moments import seconds, stamp
 from reconcilers.job.receipts import location_of, result_names, summary_of
 from reconcilers.job.world import Examined, World
 
+LAST_ATTEMPT = 999_999_999
+"""The last number that is read off a pod's label. No job gets there by itself."""
+
 
 def examined(job: QiskitJob, found: Examined, now: float) -> QiskitJob:
     """The job with what an examination found in its status; not yet a step, but part of the next one."""
@@ -84,7 +87,8 @@ def attempt_recorded(world: World, backend: str, slot: Slot | None) -> QiskitJob
     With a slot the executor is known and runs already, so that this is the write for Running, too. Attempts count
     from 1 on, whatever somebody has written into the status.
     """
-    number = max(world.job.status.attempt, 0) + 1
+    before = world.job.status.attempt
+    number = before + 1 if 0 <= before < LAST_ATTEMPT else 1
     where = f"pod {slot.name}" if slot is not None else backend
     status = _step(
         world,

@@ -190,6 +190,14 @@ many = settings(
 @example(
     world=World(
         now=T0,
+        job=a_job().examined().with_status(attempt=2**63 - 1).view,
+        output=OutputFree(),
+        place=Admitted(),
+    )
+)
+@example(
+    world=World(
+        now=T0,
         job=a_job().running().with_status(retry_count=-(2**40)).view,
         pod_absent=True,
         result_absent=True,
@@ -208,7 +216,7 @@ def test_a_decision_about_anything(world: World) -> None:
             assert step.status.reason in REASONS
         assert world.job.metadata.deletion_timestamp is None
     if isinstance(step, Record) and step.status.attempt != world.job.status.attempt:
-        assert step.status.attempt > 0
+        assert 0 < step.status.attempt < 10**9, "or no pod and no gateway could name it"
     if isinstance(step, Record) and step.status.retry_count != world.job.status.retry_count:
         assert step.status.retry_count > 0, "or retries would not end"
     if world.job.spec.suspend and isinstance(step, Record):
