@@ -97,9 +97,10 @@ REASONS: Mapping[str, ReasonText] = {
     ),
     Reason.SOURCE_FORBIDDEN: ReasonText(
         _P,
-        "The URL or repository is one that the operator may not fetch: not https, or a private address.",
+        "The URL or repository is one that the operator may not fetch: not https, or a private address; or the cluster "
+        "refused the ConfigMap that keeps what was fetched.",
         "Use a public https address or a ConfigMap; the administrator can allow a host with `VALIDATION_ALLOW` of "
-        "the validation service (see the installation page).",
+        "the validation service (see the installation page). A refusal by the cluster is told in its own words.",
     ),
     Reason.SOURCE_NOT_FOUND: ReasonText(
         _W,
@@ -208,7 +209,7 @@ REASONS: Mapping[str, ReasonText] = {
     ),
     Reason.QUOTA_EXCEEDED: ReasonText(
         _R,
-        "The namespace's ResourceQuota has no room for another pod.",
+        "The namespace's ResourceQuota has no room for another pod, or for the ConfigMap of a fetched source.",
         "Wait for other jobs to end, ask for less, or have the quota raised.",
     ),
     Reason.GATEWAY_UNAVAILABLE: ReasonText(
