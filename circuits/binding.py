@@ -6,7 +6,8 @@ import math
 from collections.abc import Collection, Mapping, Sequence
 
 from circuits.built import BuiltCircuit
-from circuits.errors import CircuitError
+from circuits.errors import CircuitError, is_fault
+from circuits.user_traceback import describe_exception
 from messages.failure import ExecutorReason
 
 _LISTED = 12
@@ -51,7 +52,15 @@ def _bind_one(built: BuiltCircuit, given: Mapping[str, float]) -> BuiltCircuit:
         )
     if not names:
         return BuiltCircuit(built.name, built.circuit, dict(given))
-    bound = built.circuit.assign_parameters({name: given[name] for name in names})
+    try:
+        bound = built.circuit.assign_parameters({name: given[name] for name in names})
+    except BaseException as error:
+        if not is_fault(error):
+            raise
+        raise CircuitError(
+            ExecutorReason.CIRCUIT_INVALID,
+            f"the values of spec.circuit.parameters do not fit circuit {built.name}: {describe_exception(error)}",
+        ) from None
     return BuiltCircuit(built.name, bound, dict(given))
 
 

@@ -39,3 +39,13 @@ def one_line(text: str) -> str:
     folded = " ".join(text.split())
     line = printable(folded)
     return line if len(line) <= MESSAGE_LIMIT else line[: MESSAGE_LIMIT - 1] + "…"
+
+
+def is_fault(error: BaseException) -> bool:
+    """Whether a library has failed at what it was given: by any exception, or by a panic, which Rust's are not.
+
+    Running out of memory says nothing of what was given.
+    """
+    if isinstance(error, MemoryError):
+        return False
+    return isinstance(error, Exception) or type(error).__name__ == "PanicException"

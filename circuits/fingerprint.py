@@ -25,11 +25,14 @@ from qiskit.circuit import (
     Operation,
     Parameter,
     ParameterExpression,
+    PowerModifier,
     SwitchCaseOp,
 )
+from qiskit.circuit.annotated_operation import Modifier
 from qiskit.circuit.classical import expr
 from qiskit.circuit.controlflow import CASE_DEFAULT
 
+from circuits.delays import as_a_number
 from circuits.walk import says_all
 
 _NODES: dict[type, tuple[str, ...]] = {
@@ -39,6 +42,10 @@ _NODES: dict[type, tuple[str, ...]] = {
     expr.Index: ("target", "index"),
     expr.Value: ("value", "type"),
 }
+
+
+_EXACT = 1 << 53
+"""Up to here floating point numbers hold every whole number."""
 
 
 def fingerprint(circuit: QuantumCircuit) -> str:
@@ -75,20 +82,23 @@ class _Writer:
             self._for_loop(operation)
             return
         if isinstance(operation, AnnotatedOperation):
-            self._text("modified", repr(operation.modifiers))
+            self._text("modified", repr([_plain(modifier) for modifier in operation.modifiers]))
             self._operation(operation.base_op)
             return
+        operation = as_a_number(operation)
         if not isinstance(operation, Instruction):  # a Clifford, say: an object that knows its instruction
             operation = operation.to_instruction()
         definition = None if says_all(operation) else operation.definition
-        self._text("apply", operation.name if definition is None else "composite")
+        if definition is not None:
+            self._text("apply", "composite")
+            self.circuit(definition)
+            return
+        self._text("apply", operation.name)
         if isinstance(operation, SwitchCaseOp):
             self._value(operation.target)
             self._value([label for label, _ in operation.cases_specifier()])
         for attribute in ("condition", "params", "ctrl_state", "duration", "unit"):
             self._value(getattr(operation, attribute, None))
-        if definition is not None:
-            self.circuit(definition)
 
     def _for_loop(self, loop: ForLoopOp) -> None:
         """Qiskit numbers loop parameters through the process; here the depth names them."""
@@ -111,7 +121,7 @@ class _Writer:
             case expr.Expr():
                 self._expression(value)
             case bool() | np.bool_() | int() | np.integer():
-                self._text("int", str(int(value)))
+                self._whole(int(value))
             case float() | np.floating():
                 self._bytes("float", struct.pack("<d", float(value) + 0.0))  # + 0.0 makes -0.0 one with 0.0
             case complex() | np.complexfloating():
@@ -133,6 +143,13 @@ class _Writer:
                 self._text("text", value)
             case _:
                 self._text("default" if value is CASE_DEFAULT else "other", type(value).__qualname__)
+
+    def _whole(self, value: int) -> None:
+        """An angle of 2 is one of 2.0, which freezing makes of it."""
+        if abs(value) <= _EXACT:
+            self._value(float(value))
+        else:
+            self._text("int", str(value))
 
     def _parameter(self, value: ParameterExpression) -> None:
         if value.parameters:
@@ -170,3 +187,7 @@ class _Writer:
     def _bytes(self, name: str, content: bytes) -> None:
         label = name.encode()
         self._update(struct.pack("<HQ", len(label), len(content)) + label + content)
+
+
+def _plain(modifier: Modifier) -> Modifier | tuple[str, float]:
+    return ("power", float(modifier.power)) if isinstance(modifier, PowerModifier) else modifier

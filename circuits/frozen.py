@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import re
-import struct
 from collections.abc import Sequence
 
 from qiskit import QuantumCircuit, qpy
@@ -12,22 +11,12 @@ from qiskit.exceptions import QiskitError
 from qiskit.qpy.common import QPY_VERSION
 
 from circuits.built import BuiltCircuit, name_of
-from circuits.errors import CircuitError
+from circuits.composites import portable, rebuilt
+from circuits.delays import as_a_number
+from circuits.errors import CircuitError, is_fault
 from messages.failure import ExecutorReason
 
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
-
-# What a reader raises over bytes that are no QPY at all, besides Qiskit's own errors.
-_UNREADABLE = (
-    QiskitError,
-    ValueError,
-    TypeError,
-    KeyError,
-    IndexError,
-    AttributeError,
-    EOFError,
-    struct.error,
-)
 
 
 def freeze(circuits: Sequence[QuantumCircuit]) -> bytes:
@@ -38,8 +27,10 @@ def freeze(circuits: Sequence[QuantumCircuit]) -> bytes:
     """
     target = io.BytesIO()
     try:
-        qpy.dump(list(circuits), target)
-    except (QiskitError, TypeError, ValueError, AttributeError, NotImplementedError) as error:
+        qpy.dump([portable(circuit) for circuit in circuits], target)
+    except BaseException as error:
+        if not is_fault(error):
+            raise
         raise CircuitError(
             ExecutorReason.CIRCUIT_INVALID, f"the circuit cannot be stored as QPY: {_message(error)}"
         ) from None
@@ -81,7 +72,9 @@ def load_qpy(content: bytes, entrypoint: str | None) -> list[BuiltCircuit]:
 def _read(content: bytes) -> list[QuantumCircuit]:
     try:
         circuits = qpy.load(io.BytesIO(content))
-    except _UNREADABLE as error:
+    except BaseException as error:
+        if not is_fault(error):
+            raise
         raise CircuitError(
             ExecutorReason.CIRCUIT_INVALID, f"the QPY cannot be read: {_message(error)}"
         ) from None
@@ -89,10 +82,12 @@ def _read(content: bytes) -> list[QuantumCircuit]:
         raise CircuitError(
             ExecutorReason.CIRCUIT_INVALID, "the QPY holds pulse schedules, which cannot be simulated"
         )
-    return list(circuits)
+    return [rebuilt(circuit, as_a_number) for circuit in circuits]
 
 
-def _message(error: Exception) -> str:
+def _message(error: BaseException) -> str:
+    if isinstance(error, RecursionError):
+        return "it is nested too deeply"
     text = error.message if isinstance(error, QiskitError) else str(error)
     # The Rust reader sends a drawn backtrace in colours; the first line that says something is the cause.
     lines = [line.strip() for line in _COLOURS.sub("", str(text)).splitlines() if line.strip()]

@@ -18,7 +18,7 @@ from circuits.errors import CircuitError
 from circuits.formats import detect_format
 from circuits.frozen import load_qpy
 from circuits.qasm import load_qasm
-from circuits.user_module import run_source
+from circuits.user_module import run_source, user_error
 from circuits.walk import measures, no_number
 from messages.circuit import Format
 from messages.failure import ExecutorReason
@@ -41,8 +41,20 @@ def load(
         CircuitError: for every fault of the source, with a reason and a line for its author.
         MemoryError: if building took more memory than there is; says nothing of the source.
     """
-    bindings = list(parameters) or [{}]
-    built = _build(content, format or detect_format(content), entrypoint, bindings)
+    try:
+        return _load(content, format or detect_format(content), entrypoint, list(parameters) or [{}])
+    except (CircuitError, MemoryError):
+        raise
+    except RecursionError:
+        raise CircuitError(ExecutorReason.CIRCUIT_INVALID, "the circuit is nested too deeply") from None
+    except BaseException as error:  # noqa: BLE001 - definitions and conditions may be methods of the user's
+        raise user_error(error) from None
+
+
+def _load(
+    content: bytes, language: Format, entrypoint: str | None, bindings: Sequence[Mapping[str, float]]
+) -> list[BuiltCircuit]:
+    built = _build(content, language, entrypoint, bindings)
     if len(built) > CIRCUITS_LIMIT:
         raise CircuitError(
             ExecutorReason.CIRCUIT_INVALID,

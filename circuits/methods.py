@@ -14,6 +14,7 @@ from typing import Any
 from qiskit import QuantumCircuit
 from qiskit.circuit import ControlFlowOp, Operation, ParameterExpression
 
+from circuits.composites import is_composite
 from circuits.width import simulated_qubits
 
 AUTOMATIC = "automatic"
@@ -92,6 +93,8 @@ def memory_bytes(method: str, qubits: int) -> int | None:
 
 def _is_clifford(operation: Operation) -> bool:
     name = operation.name
+    if is_composite(operation):
+        return is_clifford(operation.definition)
     if name in _CLIFFORD:
         return True
     if name in _NEVER_CLIFFORD:

@@ -10,7 +10,8 @@ from qiskit import QuantumCircuit, qasm2, qasm3
 from qiskit.exceptions import QiskitError
 
 from circuits.built import BuiltCircuit, name_of
-from circuits.errors import CircuitError
+from circuits.errors import CircuitError, is_fault
+from circuits.user_traceback import describe_exception
 from messages.circuit import Format
 from messages.failure import ExecutorReason
 
@@ -32,7 +33,14 @@ def load_qasm(content: bytes, language: Format) -> list[BuiltCircuit]:
             ExecutorReason.CIRCUIT_SYNTAX_ERROR,
             f"the source is not UTF-8 text: {error.reason} at byte {error.start}",
         ) from None
-    circuit = _read_2(text) if language is Format.QASM2 else _read_3(text)
+    try:
+        circuit = _read_2(text) if language is Format.QASM2 else _read_3(text)
+    except BaseException as error:
+        if isinstance(error, CircuitError) or not is_fault(error):
+            raise
+        nested = isinstance(error, RecursionError)
+        said = "it is nested too deeply" if nested else describe_exception(error)
+        raise CircuitError(ExecutorReason.CIRCUIT_INVALID, f"the program cannot be read: {said}") from None
     return [BuiltCircuit(name_of(circuit, "circuit"), circuit)]
 
 
@@ -55,10 +63,6 @@ def _read_3(text: str) -> QuantumCircuit:
     except QASM3ParsingError as error:
         said = printed.getvalue() or _unexpected(error)
         raise _error(_PLACE_ANTLR.search(said), said) from None
-    except RecursionError:
-        raise CircuitError(
-            ExecutorReason.CIRCUIT_INVALID, "the program is nested too deeply to be read"
-        ) from None
 
 
 def _unexpected(error: Exception) -> str:

@@ -30,6 +30,7 @@ def run_source(content: bytes, looks_like: Format) -> ModuleType:
     module.__file__ = FILE_NAME
     try:
         code = compile(content, FILE_NAME, "exec", dont_inherit=True)
+        text = importlib.util.decode_source(content)  # minds what compile lets pass in a first comment
     except (SyntaxError, ValueError) as error:
         raise _syntax_error(error, looks_like) from None
     except RecursionError:
@@ -37,7 +38,6 @@ def run_source(content: bytes, looks_like: Format) -> ModuleType:
             ExecutorReason.CIRCUIT_SYNTAX_ERROR,
             "an expression of the program is nested too deeply to be compiled",
         ) from None
-    text = importlib.util.decode_source(content)
     linecache.cache[FILE_NAME] = (len(text), None, text.splitlines(keepends=True), FILE_NAME)
     sys.modules["__main__"] = module
     call_user(exec, code, module.__dict__)
@@ -86,7 +86,7 @@ def _exited(request: SystemExit) -> CircuitError:
 
 
 def _syntax_error(error: SyntaxError | ValueError, looks_like: Format) -> CircuitError:
-    line = error.lineno if isinstance(error, SyntaxError) else None
+    line = (error.lineno or None) if isinstance(error, SyntaxError) else None  # line 0 is nowhere
     text = error.msg if isinstance(error, SyntaxError) else str(error)
     message = f"line {line}: {text}" if line else text
     if looks_like is not Format.PYTHON:

@@ -17,6 +17,8 @@ from qiskit.circuit import (
     ParameterExpression,
 )
 
+from circuits.composites import is_composite, is_standard
+
 ONCE = frozenset({"break_loop", "continue_loop"})
 """Jumps: part of the control flow, nothing that happens to a qubit."""
 
@@ -47,11 +49,9 @@ def operations(circuit: QuantumCircuit, times: int = 1) -> Iterator[tuple[Operat
 
 def says_all(operation: Instruction) -> bool:
     """Whether name and parameters tell what the operation does, so that its definition need not be looked at."""
-    return (
-        isinstance(operation, ControlFlowOp)
-        or operation.name in _SAID_BY_PARAMETERS
-        or getattr(operation, "_standard_gate", None) is not None
-    )
+    if isinstance(operation, ControlFlowOp) or is_standard(operation):
+        return True
+    return operation.name in _SAID_BY_PARAMETERS and not is_composite(operation)
 
 
 def no_number(circuit: QuantumCircuit) -> tuple[str, float] | None:
@@ -104,7 +104,7 @@ def measures(circuit: QuantumCircuit) -> bool:
 
 def _measures(instruction: CircuitInstruction) -> bool:
     operation = instruction.operation
-    if operation.name == "measure":
+    if operation.name == "measure" and not is_composite(operation):
         return True
     if isinstance(operation, ControlFlowOp):
         return any(measures(block) for block in operation.blocks)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from qiskit import QuantumCircuit
 from qiskit.circuit import Bit
 
+from circuits.composites import is_composite
+
 _WITHOUT_EFFECT = frozenset({"barrier", "delay"})
 
 
@@ -18,7 +20,8 @@ def simulated_qubits(circuit: QuantumCircuit) -> int:
     read: list[Bit] = []
     for instruction in circuit.data:
         bits = [*instruction.qubits, *instruction.clbits]
-        if not bits or instruction.operation.name in _WITHOUT_EFFECT:
+        operation = instruction.operation
+        if not bits or (operation.name in _WITHOUT_EFFECT and not is_composite(operation)):
             continue
         root = _root(parent, bits[0])
         for bit in bits[1:]:

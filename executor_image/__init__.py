@@ -19,5 +19,6 @@ In the zygote and its children (Qiskit, the sandbox, no secrets):
     child.py            the doors; what is loaded once
     simulating.py       the step that yields counts
     transpiling.py      pass managers by method and level
+    corrections.py      what Aer would make wrong counts of
     devices.py          noise models and targets from the snapshots in snapshots/
 """

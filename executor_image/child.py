@@ -8,11 +8,12 @@ from functools import cache
 from qiskit import QuantumCircuit
 from qiskit_aer import AerSimulator
 
-from circuits import CircuitError, describe, freeze, load, thaw
+from circuits import BuiltCircuit, CircuitError, describe, freeze, load, thaw
 from executor_image.failures import Failed
 from executor_image.simulating import Simulation, versions
 from executor_image.steps import Build, Built, Refused, decode_step, encode
 from executor_image.transpiling import USUAL_WIDTH, simulator_passes
+from messages.failure import ExecutorReason
 from sandbox import Send
 
 USUAL_LEVEL = 1
@@ -44,6 +45,9 @@ def run(payload: bytes, send: Send) -> None:
             Simulation(step, send, _simulator()).run()
     except CircuitError as error:
         send(encode(Refused(error.failure())))
+    except RecursionError:
+        deep = CircuitError(ExecutorReason.CIRCUIT_INVALID, "the circuit is nested too deeply")
+        send(encode(Refused(deep.failure())))
     except Failed as error:
         send(encode(Refused(error.failure)))
 
@@ -56,7 +60,14 @@ def _simulator() -> AerSimulator:
 def _build(step: Build) -> Built:
     source = step.source
     built = load(source.content, source.format, source.entrypoint, source.parameters)
-    for one in built:
-        one.circuit.metadata = {}  # means nothing here, and QPY takes only some of it
-        one.circuit.name = one.name
-    return Built(freeze([one.circuit for one in built]), tuple(one.parameters for one in built))
+    circuits = [_named(one) for one in built]
+    return Built(freeze(circuits), tuple(one.parameters for one in built))
+
+
+def _named(built: BuiltCircuit) -> QuantumCircuit:
+    """The circuit under its name here. The same one may be in a list twice, so its own name is left alone."""
+    circuit = built.circuit
+    if circuit.name != built.name:
+        circuit = circuit.copy(built.name)
+    circuit.metadata = {}  # means nothing here, and QPY takes only some of it
+    return circuit

@@ -15,8 +15,10 @@ from qiskit_aer import AerSimulator
 from qiskit_aer.noise import NoiseModel
 
 from circuits import count_gates, describe, freeze, memory_bytes, simulated_qubits, thaw
+from circuits.composites import without_names
 from circuits.methods import AUTOMATIC
 from circuits.user_traceback import describe_exception
+from executor_image.corrections import corrected
 from executor_image.devices import Snapshot, device_target, noise_model, read_snapshot
 from executor_image.failures import Failed
 from executor_image.steps import Done, Ran, Reached, Simulate, encode
@@ -95,7 +97,7 @@ class Simulation:
         )
         self._check_memory(facts.name, facts.method, simulated_qubits(circuit))
         started = time.perf_counter()
-        method, made = self._transpile(circuit, facts)
+        method, made = self._transpile(without_names(circuit), facts)
         seconds = time.perf_counter() - started
         self._check_memory(facts.name, method, simulated_qubits(made.circuit))
         return _Ready(facts, parameters, made, method, seconds)
@@ -171,7 +173,7 @@ class Simulation:
             "max_memory_mb": max(1, self._step.memory_bytes >> 20),
             "noise_model": noise,
         }
-        circuit = one.transpiled.circuit
+        circuit = corrected(one.transpiled.circuit)
         started = time.perf_counter()
         result = self._run(one.facts.name, circuit, options)
         if not result.success and "Failed to load circuits" in str(result.status):
@@ -179,6 +181,12 @@ class Simulation:
             result = self._run(one.facts.name, circuit, {**options, "enable_truncation": False})
         if not result.success:
             raise _refusal(one.facts.name, result)
+        if "counts" not in result.data():
+            raise Failed(
+                ExecutorReason.NO_MEASUREMENT,
+                f"circuit {one.facts.name} ends without having measured anything, so it has no counts: its "
+                "measurements are in a loop that is never entered",
+            )
         counts = _counts(result, circuit)
         seconds = time.perf_counter() - started
         return Ran(

@@ -17,6 +17,8 @@ from qiskit.exceptions import QiskitError
 from qiskit.transpiler import PassManager, Target, generate_preset_pass_manager
 from qiskit_aer import AerSimulator
 
+from circuits.errors import is_fault
+from circuits.user_traceback import describe_exception
 from executor_image.failures import Failed
 from messages.failure import ExecutorReason
 
@@ -77,9 +79,12 @@ def transpile(circuit: QuantumCircuit, passes: PassManager, level: int) -> Trans
     """
     try:
         return Transpiled(passes.run(circuit), level)
-    except QiskitError as error:
+    except BaseException as error:
+        if not is_fault(error):
+            raise
+        said = error.message if isinstance(error, QiskitError) else describe_exception(error)
         raise Failed(
-            ExecutorReason.CIRCUIT_INVALID, f"circuit {circuit.name} cannot be transpiled: {error.message}"
+            ExecutorReason.CIRCUIT_INVALID, f"circuit {circuit.name} cannot be transpiled: {said}"
         ) from None
 
 

@@ -120,6 +120,8 @@ class Web:
                 return await _take(response, limit)
         except aiohttp.InvalidURL as error:
             raise forbidden(f"this is no URL that can be fetched: {error}") from None
+        except UnicodeError:  # of the resolver: a label is empty or longer than 63 characters
+            raise forbidden(f"{url.host[:100]} cannot be the name of a host") from None
         except ClientConnectorCertificateError as error:
             raise forbidden(
                 f"{url.host}: its certificate is not trusted: {error.certificate_error}"

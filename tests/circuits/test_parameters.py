@@ -89,3 +89,24 @@ def test_an_input_of_openqasm_3_is_a_parameter() -> None:
 def test_more_circuits_than_a_job_may_have_are_refused(python: Python) -> None:
     with pytest.raises(CircuitError, match="1001 circuits are more than one job may have"):
         python(ANSATZ, None, [{"a": 1, "b": i} for i in range(1001)])
+
+
+@pytest.mark.parametrize(
+    ("angle", "value", "said"),
+    [
+        (
+            "1 / Parameter('a')",
+            0.0,
+            "the values of spec.circuit.parameters do not fit circuit qc: ZeroDivisionError",
+        ),
+        (
+            "1j * Parameter('a')",
+            1.0,
+            "the values of spec.circuit.parameters do not fit circuit qc: CircuitError",
+        ),
+    ],
+)
+def test_a_value_that_makes_no_angle_is_named(refused: Refused, angle: str, value: float, said: str) -> None:
+    error = refused(f"qc = QuantumCircuit(1, 1)\nqc.rx({angle}, 0)\nqc.measure(0, 0)", None, [{"a": value}])
+    assert error.reason is Reason.CIRCUIT_INVALID
+    assert error.message.startswith(said)

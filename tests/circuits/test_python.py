@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from circuits.loading import load
+from circuits import CircuitError, load
 from messages.circuit import Format
 from messages.failure import ExecutorReason as Reason
 from tests.circuits.conftest import Python, Refused
@@ -94,6 +94,35 @@ def test_a_source_may_be_in_another_encoding() -> None:
     source = '# -*- coding: latin-1 -*-\nfrom qiskit import QuantumCircuit\nname = "é"\n' + BELL
     (built,) = load(source.encode("latin-1"))
     assert built.circuit.num_qubits == 2
+
+
+@pytest.mark.parametrize(
+    "first", [b"# caf\xe9", b"# coding: no-such-thing"], ids=["not what it should be", "not known"]
+)
+def test_an_encoding_that_cannot_be_is_a_syntax_error_on_no_line(first: bytes) -> None:
+    with pytest.raises(CircuitError) as caught:
+        load(first + b"\n" + BELL.encode(), Format.PYTHON)
+    assert caught.value.reason is Reason.CIRCUIT_SYNTAX_ERROR
+    assert "encoding" in caught.value.message
+    assert caught.value.line is None
+
+
+@pytest.mark.parametrize("way", ["raise ValueError('mine')", "import sys; sys.exit(3)", "self._define()"])
+def test_a_definition_that_fails_is_an_error_of_the_code(refused: Refused, way: str) -> None:
+    error = refused(
+        f"""
+        from qiskit.circuit import Gate
+        class Mine(Gate):
+            def __init__(self): super().__init__("mine", 1, [])
+            def _define(self):
+                {way}
+        qc = QuantumCircuit(1, 1)
+        qc.append(Mine(), [0])
+        qc.measure(0, 0)
+        """
+    )
+    assert error.reason in (Reason.USER_CODE_ERROR, Reason.CIRCUIT_INVALID)
+    assert "mine" in error.message or "3" in error.message or "nested too deeply" in error.message
 
 
 def test_a_syntax_error_names_its_line(refused: Refused) -> None:

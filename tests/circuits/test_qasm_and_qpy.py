@@ -127,3 +127,43 @@ def test_rubbish_is_an_error_with_a_reason_and_nothing_else(rubbish: bytes, star
 def test_freezing_keeps_the_circuit(seed: int) -> None:
     circuit = random_circuit(3, 4, measure=True, conditional=True, seed=seed)
     assert thaw(freeze([circuit, a_bell()])) == [circuit, a_bell()]
+
+
+@pytest.mark.parametrize(
+    ("program", "said"),
+    [
+        (QASM3.replace("h q[0]", "rx(1/0) q[0]"), "ZeroDivisionError"),
+        (QASM3.replace("h q[0]", "h q[7]"), "IndexError"),
+        (QASM2.replace("h q[0]", "store q[0]").replace("qreg", "gate store a { x a; }\nqreg"), "IndexError"),
+    ],
+)
+def test_what_a_reader_stumbles_over_is_a_fault_of_the_program(program: str, said: str) -> None:
+    error = refused(program.encode())
+    assert error.reason is Reason.CIRCUIT_INVALID
+    assert error.message.startswith(f"the program cannot be read: {said}")
+
+
+def test_a_panic_of_a_reader_is_a_fault_of_the_program(monkeypatch: pytest.MonkeyPatch) -> None:
+    class PanicException(BaseException):
+        pass
+
+    def panic(*_: object, **__: object) -> None:
+        raise PanicException("no entry found for key")
+
+    monkeypatch.setattr("qiskit.qasm2.loads", panic)
+    assert refused(QASM2.encode()).message.endswith("PanicException: no entry found for key")
+    monkeypatch.setattr("qiskit.qpy.load", panic)
+    assert refused(freeze([a_bell()])).message.endswith("the QPY cannot be read: no entry found for key")
+
+
+def test_qpy_that_is_nested_too_deeply_is_refused() -> None:
+    body = QuantumCircuit(1, 1)
+    for _ in range(60):
+        outer = QuantumCircuit(1, 1)
+        outer.if_test((outer.clbits[0], 0), body, [0], [0])
+        body = outer
+    body.measure(0, 0)
+    with pytest.raises(CircuitError) as caught:
+        thaw(freeze([body]))
+    assert caught.value.reason is Reason.CIRCUIT_INVALID
+    assert "nested too deeply" in caught.value.message

@@ -194,6 +194,39 @@ async def test_a_device_of_127_qubits_needs_memory_for_those_that_are_used(place
     assert finished.done.device["name"] == "sherbrooke"
 
 
+@pytest.mark.parametrize("level", [0, 3])
+async def test_delays_of_any_length_and_unit_change_no_counts_without_noise(
+    place: Workplace, level: int
+) -> None:
+    circuit = QuantumCircuit(2, 2)
+    circuit.x(0)
+    circuit.delay(1.5, 0, unit="us")
+    circuit.measure(0, 0)
+    with circuit.if_test((circuit.clbits[0], 1)):
+        circuit.delay(0.1, 1, unit="ns")
+        circuit.delay(100, 1)
+        circuit.x(1)
+    circuit.measure(1, 1)
+    assert (await run(place, circuit, optimization_level=level)).counts == {"11": SHOTS}
+
+
+async def test_a_qubit_of_a_device_decays_while_it_waits(place: Workplace) -> None:
+    def waiting(microseconds: int) -> QuantumCircuit:
+        circuit = QuantumCircuit(1, 1)
+        circuit.x(0)
+        circuit.delay(microseconds, 0, unit="us")
+        circuit.measure(0, 0)
+        return circuit
+
+    ones = [
+        (await run(place, waiting(duration), noise_model="manila")).counts.get("1", 0) / SHOTS
+        for duration in (0, 100, 10_000)
+    ]
+    assert ones[0] > 0.9
+    assert 0.2 < ones[1] < 0.8
+    assert ones[2] < 0.1
+
+
 async def test_wider_noisy_circuits_are_simulated_shot_by_shot(place: Workplace) -> None:
     code = "from qiskit import QuantumCircuit\nqc = QuantumCircuit(7)\nqc.h(0)\nqc.cx(0, range(1, 7))\nqc.measure_all()"
     ran = (await place.run(an_order(code, noise_model="nairobi", shots=100))).circuits[0]
@@ -309,3 +342,131 @@ async def test_a_state_vector_that_just_fits_its_pod_runs(place: Workplace) -> N
     )
     assert failure.reason == Reason.INSUFFICIENT_RESOURCES
     assert "set spec.resources.limits.memory to 512Mi or more" in failure.message
+
+
+NAMES = [
+    "h",
+    "cx",
+    "measure",
+    "barrier",
+    "delay",
+    "id",
+    "unitary",
+    "if_else",
+    "kraus",
+    "iswap",
+    "set_statevector",
+]
+
+
+@pytest.mark.parametrize("level", [0, 3])
+async def test_a_gate_of_ones_own_is_what_its_definition_says_whatever_its_name(
+    place: Workplace, level: int
+) -> None:
+    """The simulator goes by names, and to it every gate called h is a Hadamard gate."""
+    circuit = QuantumCircuit(2, 2 * len(NAMES))
+    for index, name in enumerate(NAMES):
+        inner = QuantumCircuit(2, name=name)
+        inner.x(1)
+        outer = QuantumCircuit(2, name="outer")
+        outer.append(inner.to_gate(), [0, 1])
+        circuit.append(outer.to_gate() if index % 2 else inner.to_gate(), [0, 1])
+        circuit.measure([0, 1], [2 * index, 2 * index + 1])
+        circuit.reset([0, 1])
+    assert (await run(place, circuit, optimization_level=level)).counts == {"10" * len(NAMES): SHOTS}
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "OPENQASM 2.0; gate r(t) a { U(t,0,0) a; } qreg q[1]; creg c[1]; r(pi) q[0]; measure q->c;",
+        "OPENQASM 2.0; gate ecr a { U(pi,0,pi) a; } qreg q[1]; creg c[1]; ecr q[0]; measure q->c;",
+        "OPENQASM 3.0; gate p(t) a { U(t,0,pi) a; } qubit[1] q; bit[1] c; p(pi) q[0]; c = measure q;",
+        "OPENQASM 3.0; gate u a { U(pi,0,pi) a; } qubit[1] q; bit[1] c; u q[0]; c = measure q;",
+    ],
+)
+async def test_openqasm_may_define_gates_under_any_name(place: Workplace, code: str) -> None:
+    assert (await place.run(an_order(code))).circuits[0].counts == {"1": 1024}
+
+
+async def test_the_inverse_of_a_state_preparation_undoes_it(place: Workplace) -> None:
+    circuit = QuantumCircuit(2)
+    circuit.prepare_state([0.6, 0, 0.8j, 0])
+    circuit.append(circuit.data[0].operation.inverse(), [0, 1])
+    assert (await run(place, measured(circuit))).counts == {"00": SHOTS}
+
+
+REGISTERS = """
+from qiskit import ClassicalRegister, QuantumCircuit, QuantumRegister
+from qiskit.circuit.classical import expr, types
+qc = QuantumCircuit(QuantumRegister(2), ClassicalRegister(2, "a"), ClassicalRegister(2, "b"))
+qc.x(1)
+qc.measure(1, 1)  # a is 2, b is 0
+qc.reset(1)
+"""
+
+
+@pytest.mark.parametrize(
+    ("condition", "holds"),
+    [
+        ("expr.cast(qc.cregs[0], types.Bool())", True),
+        ("expr.cast(qc.cregs[1], types.Bool())", False),
+        ("expr.logic_not(qc.cregs[0])", False),
+        ("expr.logic_not(qc.cregs[1])", True),
+        ("expr.logic_and(qc.cregs[0], expr.logic_not(qc.clbits[0]))", True),
+        ("expr.logic_or(qc.cregs[1], qc.clbits[0])", False),
+    ],
+)
+@pytest.mark.parametrize("use", ["if_test", "while_loop", "store"])
+async def test_a_register_is_true_unless_it_is_zero(
+    place: Workplace, use: str, condition: str, *, holds: bool
+) -> None:
+    uses = {
+        "if_test": "with qc.if_test(condition):\n    qc.x(0)",
+        "while_loop": "with qc.while_loop(condition):\n    qc.x(0)\n    qc.break_loop()",
+        "store": "qc.store(qc.clbits[3], condition)\nwith qc.if_test((qc.clbits[3], 1)):\n    qc.x(0)",
+    }
+    code = f"{REGISTERS}condition = {condition}\n{uses[use]}\nqc.measure(0, 2)\n"
+    counts = (await place.run(an_order(code))).circuits[0].counts
+    assert {key[1] for key in counts} == {"1" if holds else "0"}
+
+
+@pytest.mark.parametrize(
+    "branch",
+    [
+        "with qc.if_test((qc.cregs[0], 1)):\n    qc.store(qc.clbits[0], True)",
+        "with qc.switch(qc.cregs[0]) as case:\n    with case(1):\n        qc.store(qc.clbits[0], True)",
+        "with qc.for_loop(range(0)):\n    qc.store(qc.clbits[0], True)",
+        "with qc.while_loop((qc.cregs[0], 1)):\n    qc.store(qc.clbits[0], True)",
+        "with qc.if_test((qc.cregs[0], 2)):\n"
+        "    with qc.if_test((qc.cregs[1], 2)):\n        qc.store(qc.clbits[0], True)",
+    ],
+    ids=["if", "switch", "for", "while", "nested"],
+)
+async def test_a_branch_that_only_stores_is_taken_when_it_should_be(place: Workplace, branch: str) -> None:
+    code = f"{REGISTERS}{branch}\nqc.measure(0, 2)\n"
+    assert (await place.run(an_order(code))).circuits[0].counts == {"00 10": 1024}
+    taken = code.replace("range(0)", "range(1)").replace("], 1)", "], 2)").replace("case(1)", "case(2)")
+    taken = taken.replace("qc.cregs[1], 2", "qc.cregs[1], 0")
+    if "while" not in taken:
+        assert (await place.run(an_order(taken))).circuits[0].counts == {"00 11": 1024}
+
+
+async def test_a_measurement_that_no_run_comes_to_gives_no_counts(place: Workplace) -> None:
+    code = """
+    from qiskit import QuantumCircuit
+    qc = QuantumCircuit(1, 1)
+    with qc.for_loop(range(0)):
+        qc.measure(0, 0)
+    """
+    failure = await place.failure(an_order(textwrap.dedent(code)))
+    assert failure.reason == Reason.NO_MEASUREMENT
+    assert "ends without having measured anything" in failure.message
+
+
+async def test_a_circuit_that_is_in_a_list_twice_has_two_names(place: Workplace) -> None:
+    code = (
+        "from qiskit import QuantumCircuit\nqc = QuantumCircuit(1, 1)\nqc.measure(0, 0)\ncircuits = [qc, qc]"
+    )
+    finished = await place.run(an_order(code, entrypoint="circuits"))
+    assert [ran.facts.name for ran in finished.circuits] == ["circuits[0]", "circuits[1]"]

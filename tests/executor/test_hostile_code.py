@@ -302,3 +302,18 @@ async def test_forty_qubits_in_a_state_vector_say_what_they_need(place: Workplac
         "circuit wide needs 16Ti for 40 qubits with the method statevector, and this pod has 768Mi for it; "
         "set spec.resources.limits.memory to "
     )
+
+
+async def test_a_circuit_that_is_nested_too_deeply_is_a_fault_of_the_circuit(place: Workplace) -> None:
+    code = """
+    from qiskit import QuantumCircuit
+    qc = QuantumCircuit(1, 1)
+    def nest(depth):
+        with qc.if_test((qc.clbits[0], 0)):
+            nest(depth - 1) if depth else qc.x(0)
+    nest(60)
+    qc.measure(0, 0)
+    """
+    failure = await place.failure(an_order(textwrap.dedent(code)))
+    assert failure.reason == Reason.CIRCUIT_INVALID
+    assert "nested too deeply" in failure.message
