@@ -24,7 +24,8 @@ kubectl get qjob bell -o jsonpath='{.status.message}{"\\n"}'
 ```
 
 The events tell the story, and the pod has the log of the run; it stays until the job is deleted (a job
-that failed before it had a pod has no log, and of a name above 63 characters the label has the first 63):
+that failed before it had a pod has no log, nor has one that was cancelled or suspended, whose pod went with that; and
+of a name above 63 characters the label has the first 63):
 
 ```sh
 kubectl describe qjob bell

@@ -97,9 +97,10 @@ REASONS: Mapping[str, ReasonText] = {
     ),
     Reason.SOURCE_FORBIDDEN: ReasonText(
         _P,
-        "The URL or repository is one that the operator may not fetch: not https, or a private address.",
-        "Use a public https address or a ConfigMap; the administrator can allow a host with the validation "
-        "service's setting `--allow`.",
+        "The URL or repository is one that the operator may not fetch: not https, or a private address; or the cluster "
+        "refused the ConfigMap that keeps what was fetched.",
+        "Use a public https address or a ConfigMap; the administrator can allow a host with `VALIDATION_ALLOW` of "
+        "the validation service (see the installation page). A refusal by the cluster is told in its own words.",
     ),
     Reason.SOURCE_NOT_FOUND: ReasonText(
         _W,
@@ -210,7 +211,7 @@ REASONS: Mapping[str, ReasonText] = {
     ),
     Reason.QUOTA_EXCEEDED: ReasonText(
         _R,
-        "The namespace's ResourceQuota has no room for another pod.",
+        "The namespace's ResourceQuota has no room for another pod, or for the ConfigMap of a fetched source.",
         "Wait for other jobs to end, ask for less, or have the quota raised.",
     ),
     Reason.GATEWAY_UNAVAILABLE: ReasonText(
@@ -231,7 +232,7 @@ REASONS: Mapping[str, ReasonText] = {
     ),
     Reason.QUEUED: ReasonText(
         _N,
-        "The backend runs as many jobs as it may; `status.queuePosition` says how many are ahead.",
+        "The backend runs as many jobs as it may; `status.queuePosition` is the job's place in line, 1 being next.",
         "Wait, or raise the backend's `limits.concurrentJobs`.",
     ),
     Reason.SUSPENDED: ReasonText(

@@ -36,6 +36,8 @@ from qiskit.circuit.library import (
     UnitaryGate,
 )
 
+from circuits.delays import with_its_unit
+
 Change = Callable[[Operation], Operation]
 """Gives back the operation itself where there is nothing to change."""
 
@@ -46,7 +48,6 @@ _CARRIED = frozenset(
     {
         Barrier,
         C4XGate,
-        Delay,
         DiagonalGate,
         Initialize,
         LinearFunction,
@@ -130,6 +131,8 @@ def _within(operation: Operation, change: Change) -> Operation:
 
 def _portable(operation: Operation) -> Operation:
     kind = _kind(operation)
+    if kind is Delay:
+        return with_its_unit(operation)
     if kind in _CARRIED or isinstance(operation, ControlFlowOp) or is_standard(operation):
         return operation
     if kind is StatePreparation and operation.name == "state_preparation":  # no inverse of one

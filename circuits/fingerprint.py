@@ -32,6 +32,7 @@ from qiskit.circuit.annotated_operation import Modifier
 from qiskit.circuit.classical import expr
 from qiskit.circuit.controlflow import CASE_DEFAULT
 
+from circuits.delays import as_a_number
 from circuits.walk import says_all
 
 _NODES: dict[type, tuple[str, ...]] = {
@@ -84,6 +85,7 @@ class _Writer:
             self._text("modified", repr([_plain(modifier) for modifier in operation.modifiers]))
             self._operation(operation.base_op)
             return
+        operation = as_a_number(operation)
         if not isinstance(operation, Instruction):  # a Clifford, say: an object that knows its instruction
             operation = operation.to_instruction()
         definition = None if says_all(operation) else operation.definition

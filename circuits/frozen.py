@@ -11,7 +11,8 @@ from qiskit.exceptions import QiskitError
 from qiskit.qpy.common import QPY_VERSION
 
 from circuits.built import BuiltCircuit, name_of
-from circuits.composites import portable
+from circuits.composites import portable, rebuilt
+from circuits.delays import as_a_number
 from circuits.errors import CircuitError, is_fault
 from circuits.formats import format_hint
 from messages.circuit import Format
@@ -90,7 +91,7 @@ def _read(content: bytes) -> list[QuantumCircuit]:
         raise CircuitError(
             ExecutorReason.CIRCUIT_INVALID, "the QPY holds pulse schedules, which cannot be simulated"
         )
-    return list(circuits)
+    return [rebuilt(circuit, as_a_number) for circuit in circuits]
 
 
 def _message(error: BaseException) -> str:

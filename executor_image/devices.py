@@ -133,6 +133,11 @@ class _Readout(InstructionProperties):  # type: ignore[misc]
     def __init__(self, qubit: QubitFigures) -> None:
         self.prob_meas1_prep0 = qubit.reads_1_for_0
         self.prob_meas0_prep1 = qubit.reads_0_for_1
+        self._qubit = qubit
+
+    def __reduce__(self) -> tuple[type[_Readout], tuple[QubitFigures]]:
+        """Aer copies the target for circuits with delays."""
+        return _Readout, (self._qubit,)
 
 
 _INSTRUCTIONS = {**get_standard_gate_name_mapping(), "reset": Reset()}

@@ -263,6 +263,6 @@ def _refuse(reason: str, message: str, *, status: int = 409) -> web.Response:
 
 
 def _unavailable(error: ApiError) -> web.Response:
-    log.warning("the API server cannot be reached for an executor", reason=error.reason, error=str(error))
+    log.warning("the API server does not do what an executor needs", reason=error.reason, error=str(error))
     refusal = Refusal(reason="GatewayUnavailable", message=f"the API server answered {error.reason}")
     return _answer(refusal, 503)

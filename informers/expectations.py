@@ -74,6 +74,12 @@ class Expectations:
         del self._expected[owner]
         return True
 
+    def expires_in(self, owner: Key) -> float | None:
+        """Seconds until what is still missing is given up, 1 at least: time for another look, since no event may call
+        for one. None if nothing is missing."""
+        expected = self._expected.get(owner)
+        return None if expected is None else max(expected.since + EXPIRY - self._clock(), 1.0)
+
     def forget(self, owner: Key) -> None:
         """The owner is gone."""
         self._expected.pop(owner, None)

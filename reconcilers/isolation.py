@@ -21,6 +21,9 @@ from kube import NETWORK_POLICIES, Client, Conflict
 POLICY_NAME = "qiskit-operator-executors"
 FIELD_MANAGER = "qiskit-operator"
 
+FIELD_CONFLICT = "FieldManagerConflict"
+"""The cause in the details of a conflict over a field that somebody else manages."""
+
 REAPPLY_SECONDS = 600.0
 """How long an applied policy is taken for granted: somebody who deletes it gets it back after this time."""
 
@@ -106,6 +109,8 @@ class Isolation:
                     force=False,
                 )
             except Conflict as error:
+                if FIELD_CONFLICT not in str(error.details):
+                    raise  # two wrote at once, to the policy or to a quota that counts it
                 raise Refused(
                     Reason.POD_REJECTED,
                     f"NetworkPolicy {POLICY_NAME} exists and is not the operator's; delete or rename it: "

@@ -46,6 +46,15 @@ def is_finished(pod: Pod) -> bool:
     return pod.status.phase in ("Succeeded", "Failed")
 
 
+def has_ended(pod: Pod) -> bool:
+    """Whether the executor has ended for good, be its pod finished or not.
+
+    A kubelet says it of the container a moment before it says it of the pod, and never of a pod whose other
+    containers, such as a proxy that an admission webhook put in, run on.
+    """
+    return is_finished(pod) or container_state(pod).terminated is not None
+
+
 def is_running(pod: Pod) -> bool:
     """Whether the executor runs."""
     return pod.status.phase == "Running" and container_state(pod).terminated is None
@@ -68,6 +77,12 @@ def container_state(pod: Pod) -> ContainerState:
     return ContainerState()
 
 
+def ended_at(pod: Pod) -> str | None:
+    """When the executor's container ended."""
+    terminated = container_state(pod).terminated
+    return terminated.finished_at if terminated is not None else None
+
+
 def started_at(pod: Pod) -> str | None:
     """When the executor's container started."""
     state = container_state(pod)
@@ -83,16 +98,17 @@ def status_of(pod: Pod) -> Status:
     """The pod in the words of the backend contract."""
     container = container_state(pod)
     reason, message = pod.status.reason, pod.status.message
-    ended_at = None
+    state = _STATES.get(pod.status.phase, State.QUEUED)
     if container.waiting is not None:
         reason, message = reason or container.waiting.reason, message or container.waiting.message
     if container.terminated is not None:
-        ended_at = container.terminated.finished_at
+        if not is_finished(pod):
+            state = State.FAILED if container.terminated.exit_code else State.SUCCEEDED
         reason, message = reason or container.terminated.reason, message or container.terminated.message
     return Status(
-        state=_STATES.get(pod.status.phase, State.QUEUED),
+        state=state,
         reason=reason,
         message=message,
         started_at=started_at(pod),
-        ended_at=ended_at,
+        ended_at=ended_at(pod),
     )

@@ -1,4 +1,4 @@
-"""What the API server's refusal of a pod means for its job."""
+"""What the API server's refusal of a pod, or of another object of a job's, means for the job."""
 
 from __future__ import annotations
 
@@ -16,11 +16,16 @@ _PASSING = (
 
 def refusal(error: ApiError) -> BackendError:
     """Sort an error of creating a pod: refused for good, refused by a quota, or not answered properly."""
+    return refusal_of("the executor's pod", Reason.POD_REJECTED, error)
+
+
+def refusal_of(what: str, reason: Reason, error: ApiError) -> BackendError:
+    """The same for any object; `reason` is that of a refusal for good."""
     if isinstance(error, Forbidden):
         if "exceeded quota" in error.message:
             return Refused(Reason.QUOTA_EXCEEDED, f"the namespace's quota has no room: {error.message}")
         if any(text in error.message for text in _PASSING):
             return ProviderUnavailable(error.message)
     if isinstance(error, Forbidden | Invalid | BadRequest | TooLarge):
-        return Refused(Reason.POD_REJECTED, f"the cluster refused the executor's pod: {error.message}")
+        return Refused(reason, f"the cluster refused {what}: {error.message}")
     return ProviderUnavailable(f"the API server: {error}", retry_after=error.retry_after)

@@ -20,8 +20,8 @@ class Cooling:
 
     def observe(self, broken: Iterable[str], ready: int, now: float) -> None:
         """Take note of the UIDs of pods that have broken; a pod that became ready ends the series."""
-        new = set(broken) - self._seen
-        self._seen |= new
+        there = set(broken)
+        new, self._seen = there - self._seen, there
         if new:
             self.fail(now)
         elif ready:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from backends.aer.observation import is_claimed, is_finished
+from backends.aer.observation import has_ended, is_claimed
 from backends.aer.warm import LABEL_TEMPLATE, waits
 from kube import Pod
 
@@ -62,7 +62,7 @@ def change(pool: Pool, size: int) -> Change:
 def _kind(pod: Pod, template: str) -> str:
     if pod.metadata.deletion_timestamp is not None:
         return "leaving"
-    if is_finished(pod):
+    if has_ended(pod):
         return "broken"
     if pod.metadata.labels.get(LABEL_TEMPLATE) != template:
         return "outdated"

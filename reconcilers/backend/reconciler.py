@@ -51,8 +51,11 @@ class Pods(Protocol):
 
 @dataclass(slots=True)
 class _Memory:
-    """What is remembered of one backend between passes: nothing that a new process would miss."""
+    """What is remembered of one backend between passes: nothing that a new process would miss. `template` is what
+    its pods were made from."""
 
+    uid: str
+    template: str = ""
     cooling: Cooling = field(default_factory=Cooling)
     refill: Refill = field(default_factory=Refill)
     counted: float = -COUNTS_EVERY
@@ -112,10 +115,9 @@ class BackendReconciler:
     async def _pass(self, key: Key, backend: QiskitBackend) -> Result:
         image = backend.spec.image or self.settings.executor_image
         resources = size(backend.spec.resources, ResourcesView(), None)
-        pool = sort(
-            self.pods.by_index(BY_OWNER, backend.metadata.uid), self.warm_pods.digest(image, resources)
-        )
-        memory = self._memories.setdefault(key, _Memory())
+        template = self.warm_pods.digest(image, resources)
+        pool = sort(self.pods.by_index(BY_OWNER, backend.metadata.uid), template)
+        memory = self._memory_of(key, backend.metadata.uid, template)
         cooling = memory.cooling
         cooling.observe((pod.metadata.uid for pod in pool.broken), len(pool.ready), self.clock())
         wait = None
@@ -129,8 +131,20 @@ class BackendReconciler:
         counts_wait = await self._write_status(key, backend, pool, memory, problem)
         silence = silent_at(pool)
         silence_wait = silence - self.now() if silence is not None and silence > self.now() else None
-        waits = [seconds for seconds in (wait, counts_wait, silence_wait) if seconds is not None]
+        given_up = self.expectations.expires_in(key)
+        waits = [seconds for seconds in (wait, counts_wait, silence_wait, given_up) if seconds is not None]
         return Result(after=min(waits)) if waits else DONE
+
+    def _memory_of(self, key: Key, uid: str, template: str) -> _Memory:
+        memory = self._memories.get(key)
+        if memory is None or memory.uid != uid:
+            # A predecessor of the same name takes with it what was still expected of its pods.
+            self.expectations.forget(key)
+            memory = self._memories[key] = _Memory(uid)
+        if memory.template != template:
+            # What went wrong was said of other pods: whoever has corrected their spec need not wait.
+            memory.template, memory.cooling, memory.refused = template, Cooling(), None
+        return memory
 
     async def _adjust(
         self,
@@ -164,12 +178,14 @@ class BackendReconciler:
         owner = Owner(namespace=key.namespace, name=key.name, uid=backend.metadata.uid)
         for _ in range(to_do.start):
             self.expectations.expect_creations(key, 1)
+            made = False
             try:
                 await self.warm_pods.create(owner, image, resources, self.token())
-            except (Refused, ProviderUnavailable):
-                # If it was made all the same, the pool has one too many for a moment.
-                self.expectations.creation_observed(key)
-                raise
+                made = True
+            finally:
+                if not made:
+                    # If it was made all the same, the pool has one too many for a moment.
+                    self.expectations.creation_observed(key)
         memory.refused = None
         return None
 

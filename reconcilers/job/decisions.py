@@ -59,6 +59,11 @@ class FindExecution:
 
 
 @dataclass(frozen=True, slots=True)
+class FindState:
+    """Ask the backend itself how far the attempt's execution is: the cache may be behind."""
+
+
+@dataclass(frozen=True, slots=True)
 class FindResult:
     """Ask the API server itself for a result: the cache may be behind."""
 
@@ -88,6 +93,7 @@ Decision = (
     | TakePlace
     | Submit
     | FindExecution
+    | FindState
     | FindResult
     | FindBackend
     | Stop

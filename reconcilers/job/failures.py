@@ -21,10 +21,12 @@ from typing import NamedTuple
 import msgspec
 
 from api.reasons import REASONS, Reason, is_retried
+from api.views import CircuitMetadata
 from backends.aer.observation import container_state
 from kube import Pod, Terminated
 from kube.errors import NOT_JSON
 from messages.failure import REASONS_BY_EXIT_CODE, Failure, account
+from reconcilers.job.sizing import large_state
 
 MESSAGE_LIMIT = 4096
 """Characters of a status message: as much as a termination message holds."""
@@ -108,7 +110,7 @@ def disruption_of(pod: Pod) -> Ending | None:
     return None
 
 
-def waiting_cause(pod: Pod) -> Ending | None:
+def waiting_cause(pod: Pod, circuit: CircuitMetadata | None = None) -> Ending | None:
     """Why a pod that is pending does not begin to run; None while everything takes its usual course."""
     waiting = container_state(pod).waiting
     if waiting is not None and waiting.reason in _IMAGE_PROBLEMS:
@@ -119,9 +121,9 @@ def waiting_cause(pod: Pod) -> Ending | None:
         return Ending(Reason.PENDING_TIMEOUT, _line("the pod cannot start", waiting.reason, waiting.message))
     for condition in pod.status.conditions:
         if condition.type == "PodScheduled" and condition.status == "False":
-            return Ending(
-                Reason.UNSCHEDULABLE, _line("no node takes the pod", condition.reason, condition.message)
-            )
+            need = large_state(circuit)
+            what = "no node takes the pod" if need is None else f"{need}: no node takes the pod"
+            return Ending(Reason.UNSCHEDULABLE, _line(what, condition.reason, condition.message))
     return None
 
 

@@ -1,6 +1,6 @@
 """The life of a job as one state machine: `decide(world)` names the next step. Pure.
 
-                      deleted ─▶ Rest                        ended ─▶ Stop what still runs, then TTL ─▶ DeleteJob
+                      deleted ─▶ Stop what still runs        ended ─▶ Stop what still runs, then TTL ─▶ DeleteJob
                       a result is stored ─▶ Completed        cancel ─▶ Cancelled      total time over ─▶ Failed
                       suspend ─▶ Pending                     a pod of a past attempt ─▶ Stop
 
@@ -51,11 +51,15 @@ LEAVE_SECONDS = 30.0
 """How long an executor whose result was taken gets to end by itself, which takes it a fraction of a second."""
 
 
+ORPHANED = "orphan"
+"""The finalizer of an object whose dependents are to stay."""
+
+
 def decide(world: World, settings: JobSettings) -> Decision:
     """The next step for a job."""
     job = world.job
     if job.metadata.deletion_timestamp is not None:
-        return Rest()
+        return _going(world)
     if is_terminal(job.status.phase):
         return _ended(world)
     if world.result is not None:
@@ -82,6 +86,16 @@ def decide(world: World, settings: JobSettings) -> Decision:
         return sooner(unless_recorded(world, status, (phase_event(status),), Rest()), world, deadline)
     step = follow(world, settings) if is_open(job) else start(world)
     return sooner(step, world, deadline)
+
+
+def _going(world: World) -> Decision:
+    """A job that is being deleted takes its pods with it once it is gone. One that somebody's finalizer keeps needs
+    none that run either; only who asked for that (`--cascade=orphan`) keeps them."""
+    if ORPHANED not in world.job.metadata.finalizers:
+        for pod in world.pods:
+            if _can_be_stopped(world, pod):
+                return Stop(pod)
+    return Rest()
 
 
 def _ended(world: World) -> Decision:

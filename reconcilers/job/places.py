@@ -13,7 +13,8 @@ from heapq import nsmallest
 from typing import Protocol
 
 from api.views import QiskitBackend, QiskitJob
-from informers import Key, key_of
+from informers import Key, OwnWrites, key_of
+from informers.resource_version import is_older
 from reconcilers.job.indexes import EVERYWHERE, OPEN, WAITING, is_waiting, scopes
 from reconcilers.job.settings import JobSettings
 from reconcilers.job.world import is_open
@@ -27,6 +28,7 @@ class Jobs(Protocol):
 
     def get(self, namespace: str | None, name: str) -> QiskitJob | None: ...
     def by_index(self, index: str, value: str) -> Sequence[QiskitJob]: ...
+    def version_for(self, namespace: str | None) -> str: ...
 
 
 class Backends(Protocol):
@@ -37,11 +39,14 @@ class Backends(Protocol):
 
 @dataclass(slots=True)
 class _Given:
-    """A place that was given. `held` while the pass that got it is under way."""
+    """A place that was given. `held` while the pass that got it is under way; `recorded` once its attempt is, until
+    the attempt is over; `doubted` is the version of a state that was to be replaced by a write that did not succeed."""
 
     key: Key
     scopes: tuple[str, ...]
     held: bool = True
+    recorded: bool = False
+    doubted: str = ""
 
 
 @dataclass(slots=True)
@@ -53,12 +58,19 @@ class Places:
     backends: Backends
     settings: JobSettings
     _given: dict[str, _Given] = field(default_factory=dict)
+    _own: OwnWrites = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._own = OwnWrites(self.jobs)
 
     def ask(self, job: QiskitJob) -> int:
         """0 if the job holds a place now, else its position in the line, from 1 on."""
         uid = job.metadata.uid
-        if is_open(job) or uid in self._given:
+        given = self._given.get(uid)
+        if is_open(job) or (given is not None and given.held):
             return 0
+        # What is left of an attempt that is over before the cache has shown it is no place any more.
+        self.forget(uid)
         ahead = 0
         for scope in scopes(job):
             limit = self._limit(scope)
@@ -71,6 +83,20 @@ class Places:
             return ahead
         self._given[uid] = _Given(key_of(job), scopes(job))
         return 0
+
+    def wrote(self, job: QiskitJob) -> None:
+        """This process has written this status. The cache may show older ones before, of other attempts, too."""
+        given = self._given.get(job.metadata.uid)
+        if given is not None:
+            given.recorded, given.doubted = is_open(job), ""
+            self._own.wrote(given.key, job.metadata.resource_version)
+
+    def doubt(self, job: QiskitJob) -> None:
+        """This state is about to be replaced. Whatever answer comes, or none, or a conflict with a write of this
+        process's own that got none: if an attempt was recorded, the cache will show it."""
+        given = self._given.get(job.metadata.uid)
+        if given is not None:
+            given.doubted = job.metadata.resource_version
 
     def settle(self, job_uid: str) -> None:
         """The pass is over: the place is the job's if its attempt was recorded, else free again."""
@@ -87,7 +113,9 @@ class Places:
 
     def forget(self, job_uid: str) -> None:
         """The job is gone."""
-        self._given.pop(job_uid, None)
+        given = self._given.pop(job_uid, None)
+        if given is not None:
+            self._own.forget(given.key)
 
     def next_in_line(self, ended: QiskitJob) -> list[Key]:
         """The jobs that may take the places which are free now that `ended` has let go of its own."""
@@ -160,15 +188,18 @@ class Places:
 
     def _is_unseen(self, uid: str, given: _Given) -> bool:
         """Whether a place that was given is in use and the cache does not show it; else it is forgotten."""
-        if given.held:
+        if given.held or self._is_in_doubt(uid, given):
             return True
-        newest, cached = self.recent.get(given.key), self.jobs.get(*given.key)
-        in_use = newest is not None and newest.metadata.uid == uid and is_open(newest)
-        shown = cached is not None and cached.metadata.uid == uid and is_open(cached)
-        if in_use and not shown:
+        if given.recorded and not self._own.fresh(given.key):
             return True
-        del self._given[uid]
+        self.forget(uid)
         return False
+
+    def _is_in_doubt(self, uid: str, given: _Given) -> bool:
+        cached = self.jobs.get(*given.key)
+        if not given.doubted or cached is None or cached.metadata.uid != uid:
+            return False
+        return not is_older(given.doubted, cached.metadata.resource_version)
 
     def _limit(self, scope: str) -> int | None:
         if scope == EVERYWHERE:

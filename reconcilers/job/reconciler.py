@@ -22,7 +22,7 @@ from api.phases import is_terminal
 from api.reasons import Reason
 from api.seal import Seal
 from api.views import QiskitBackend, QiskitBackendSpec, QiskitJob, QiskitJobStatus
-from backends import Backend, Handle, ProviderUnavailable, Refused, SlotGone
+from backends import Backend, Handle, NoSuchExecution, ProviderUnavailable, Refused, SlotGone, State
 from backends.aer.observation import attempt_number
 from backends.aer.warm import is_free
 from informers import Key, key_of
@@ -50,6 +50,7 @@ from reconcilers.job.decisions import (
     FindBackend,
     FindExecution,
     FindResult,
+    FindState,
     Record,
     Rest,
     Stop,
@@ -224,6 +225,8 @@ class JobReconciler:
                 return await self._submit(world)
             case FindExecution():
                 return await self._find_execution(world)
+            case FindState():
+                return await self._find_state(world)
             case FindResult():
                 found = await find_result(self.client, world.job, self.seal)
                 return replace(world, result=found, result_absent=found is None)
@@ -244,6 +247,7 @@ class JobReconciler:
         key = key_of(job)
         if patch:
             patch["metadata"] = {"resourceVersion": job.metadata.resource_version}
+            self.places.doubt(job)
             try:
                 written: QiskitJob = await self.client.merge_patch(
                     QISKIT_JOBS, key.name, patch, key.namespace, subresource="status", type=QiskitJob
@@ -256,6 +260,7 @@ class JobReconciler:
                 raise
             job = lean(written)
             self.recent.wrote(job)
+            self.places.wrote(job)
             self._emit(job, step.events)
         if is_examined(job) or is_terminal(job.status.phase) or job.spec.suspend:
             self.errands.discard(job.metadata.uid)
@@ -320,7 +325,7 @@ class JobReconciler:
     async def _submit(self, world: World) -> World:
         job = world.job
         backend = self._backend(job)
-        slot = slot_of(world.slot_pod) if world.slot_pod is not None else None
+        slot = slot_of(world.slot_pod) if world.slot_pod is not None else world.unclaimed
         try:
             await self.isolation.ensure(job.metadata.namespace)
             handle = await backend.submit(submission_of(job, world.backend, self.settings, slot=slot))
@@ -352,6 +357,17 @@ class JobReconciler:
         # It is there, and the cache will show it.
         self._submitted[world.job.metadata.uid] = (handle, self.now())
         return world
+
+    async def _find_state(self, world: World) -> World:
+        pod = world.current_pod
+        assert pod is not None, "only a pod that is seen is waited for"
+        handle = Handle(attempt=attempt_of(world.job), id=pod.metadata.uid, name=pod.metadata.name)
+        try:
+            status = await self._backend(world.job).status(handle)
+        except NoSuchExecution:
+            # It was deleted, and the cache will show it.
+            return replace(world, state=State.CANCELLED)
+        return replace(world, state=status.state)
 
     async def _find_backend(self, world: World) -> World:
         name = world.job.spec.backend.name or ""

@@ -7,7 +7,8 @@ import msgspec
 from api.conditions import JobCondition
 from api.phases import Phase
 from api.reasons import Reason
-from backends.aer.observation import is_finished, is_running, started_at
+from backends import State
+from backends.aer.observation import ended_at, has_ended, is_finished, is_running, started_at
 from kube import Pod
 from reconcilers.job import statuses
 from reconcilers.job.decisions import (
@@ -16,6 +17,7 @@ from reconcilers.job.decisions import (
     FindBackend,
     FindExecution,
     FindResult,
+    FindState,
     Record,
     Rest,
     Submit,
@@ -44,6 +46,10 @@ CACHE_GRACE = 10.0
 SHOWN_AFTER = 2.0
 """Seconds that a pod may be held up before its job says so: in a burst many are, for a moment."""
 
+FINISH_GRACE = 10.0
+"""Seconds from an executor's end to its pod's, which also tells of an eviction. A pod that takes longer has other
+containers that run on: what its executor said is all that will be said."""
+
 TERMINATION_GRACE = 30.0
 """Seconds beyond a pod's own grace period after which its node is taken to be lost."""
 
@@ -57,7 +63,9 @@ def follow(world: World, settings: JobSettings) -> Decision:
     pod = world.current_pod
     if pod is None:
         return _without_pod(world)
-    if is_finished(pod):
+    if has_ended(pod):
+        if not is_finished(pod) and (soon := _finishes_within(world, pod)) > 0:
+            return Rest(soon)
         return _end(_recorded(world, pod.metadata.uid), ending_of(pod))
     if world.job.status.job_id != pod.metadata.uid:
         return _record_execution(world, pod.metadata.uid, pod.metadata.name, running=is_running(pod))
@@ -76,7 +84,11 @@ def _without_pod(world: World) -> Decision:
             return _record_execution(world, handle.id, handle.name, running=False)
         if _submitted_within(world, CACHE_GRACE) and not world.pod_absent:
             return Rest(CACHE_GRACE)
-    if status.job_id is None or world.slot_pod is not None:
+    if (
+        status.job_id is None
+        or world.slot_pod is not None
+        or (handle is None and world.unclaimed is not None)
+    ):
         return _submit(world)
     if not world.pod_absent:
         return FindExecution()
@@ -112,6 +124,14 @@ def _recorded(world: World, execution_id: str) -> World:
     return msgspec.structs.replace(world, job=msgspec.structs.replace(world.job, status=status))
 
 
+def _finishes_within(world: World, pod: Pod) -> float:
+    """Seconds for which the pod of an executor that has ended may still finish, and say more of why it did. An end
+    that is further ahead than clocks differ is of a clock that was set back since: it is old."""
+    ended = moment(ended_at(pod))
+    remaining = ended + FINISH_GRACE - world.now if ended is not None else 0.0
+    return remaining if remaining <= 2 * FINISH_GRACE else 0.0
+
+
 def _another_attempt(world: World) -> Decision:
     """The warm pod was gone, or somebody else's, before it could be claimed: nothing ran, so this is no retry."""
     if world.place is None:
@@ -129,8 +149,13 @@ def _pending(world: World, pod: Pod) -> Decision:
     moments = (condition_since(world.job, JobCondition.SCHEDULED), moment(pod.metadata.creation_timestamp))
     since = max((at for at in moments if at is not None), default=world.now)
     deadline = pending_deadline(world.job, since)
-    cause = waiting_cause(pod)
+    cause = waiting_cause(pod, world.job.status.circuit_metadata)
     if world.now >= deadline:
+        # A cache that was cut off meanwhile does not show what began in time.
+        if world.state is None:
+            return FindState()
+        if world.state != State.QUEUED:
+            return Rest(CACHE_GRACE)
         pending = world.job.spec.timeouts.pending
         message = f"the pod did not begin to run within timeouts.pending, {pending}"
         if cause is not None:

@@ -32,6 +32,9 @@ STATE_MARGIN = Decimal("1.1")
 LARGEST_MACHINE = 64 << 40
 """Bytes of memory that no machine has: a circuit that needs more is refused instead of left unschedulable."""
 
+LARGE_STATE = 1 << 30
+"""Bytes of a state from which it is a likely reason that no node has room."""
+
 GRAIN = 64 * MEBIBYTE
 
 WIDE = 20
@@ -60,12 +63,20 @@ def size(own: ResourcesView, backend: ResourcesView, circuit: CircuitMetadata | 
     return Resources(requests=requests, limits=limits)
 
 
+def large_state(circuit: CircuitMetadata | None) -> str | None:
+    """What the circuit's state takes, for whoever wonders why no node has room; None for a state of no account."""
+    if circuit is None or circuit.memory_bytes is None or circuit.memory_bytes < LARGE_STATE:
+        return None
+    need = format_memory(_round_up(circuit.memory_bytes))
+    return f"{_what(circuit)} need {need} of memory; another execution.method or fewer qubits may need less"
+
+
 def shortage(resources: Resources, circuit: CircuitMetadata | None) -> str | None:
     """What is wrong if the memory limit cannot hold the circuit's state; None if it may do."""
     limit = resources.limits.get("memory")
     if circuit is None or circuit.memory_bytes is None or limit is None:
         return None
-    what = f"{circuit.qubits} qubits with method {circuit.method}"
+    what = _what(circuit)
     if circuit.memory_bytes > LARGEST_MACHINE:
         return (
             f"{what} need more memory than any machine has: choose another execution.method, or fewer qubits"
@@ -76,10 +87,15 @@ def shortage(resources: Resources, circuit: CircuitMetadata | None) -> str | Non
             return None
     except ValueError:
         return f"resources.limits.memory {limit!r} is not a quantity"
+    odd = " (m is a thousandth of a byte, Mi a mebibyte)" if str(limit).endswith("m") else ""
     return (
-        f"{what} need at least {format_memory(_round_up(least))}, and the memory limit is {limit}: raise "
+        f"{what} need at least {format_memory(_round_up(least))}, and the memory limit is {limit}{odd}: raise "
         f"resources.limits.memory, or choose another execution.method"
     )
+
+
+def _what(circuit: CircuitMetadata) -> str:
+    return f"{circuit.qubits} qubits with method {circuit.method}"
 
 
 def _derived(name: str, circuit: CircuitMetadata | None) -> tuple[str, str]:

@@ -25,10 +25,12 @@ from api.names import (
     ROLE_INPUT,
 )
 from api.naming import input_name, label_value
-from api.reasons import REASONS, Reason
+from api.reasons import REASONS, Reason, is_retried
 from api.seal import Seal
 from api.views import CircuitMetadata, QiskitJob
-from kube import CONFIG_MAPS, QISKIT_JOBS, AlreadyExists, Client, NotFound
+from backends import Refused
+from backends.aer.refusals import refusal_of
+from kube import CONFIG_MAPS, QISKIT_JOBS, AlreadyExists, ApiError, Client, NotFound
 from messages.circuit import Format
 from messages.failure import account
 from messages.validation import (
@@ -69,7 +71,7 @@ class Examiner:
         without.
 
         Raises:
-            kube.ApiError: if the API server cannot be asked.
+            kube.ApiError, backends.ProviderUnavailable: if the API server cannot be asked.
         """
         try:
             source = await self._read(job)
@@ -141,6 +143,8 @@ class Examiner:
             # An earlier pass of ours kept it, or somebody took its name.
             kept = await self._kept(job)
             return kept if kept is not None else SourceMissing("the fetched source was deleted")
+        except ApiError as error:
+            return _not_kept(error)
         return Source(answer.content, answer.revision)
 
     async def _kept(self, job: QiskitJob) -> Source | SourceRefused | None:
@@ -241,6 +245,16 @@ def _not_fetched(answer: FetchResponse) -> SourceMissing | SourceRefused | Servi
         return ServiceDown(Reason.PROVIDER_UNAVAILABLE, message)
     known = answer.reason if answer.reason is not None and answer.reason in REASONS else None
     return SourceRefused(known or Reason.SOURCE_FORBIDDEN, message)
+
+
+def _not_kept(error: ApiError) -> SourceRefused | ServiceDown:
+    """Raises: backends.ProviderUnavailable: if the API server was not able to answer, or may soon take it."""
+    refused = refusal_of("the ConfigMap that keeps the fetched source", Reason.SOURCE_FORBIDDEN, error)
+    if not isinstance(refused, Refused):
+        raise refused from error
+    if is_retried(refused.reason):
+        return ServiceDown(refused.reason, refused.message)
+    return SourceRefused(refused.reason, refused.message)
 
 
 def _examined(source: Source, answer: ValidateResponse) -> Examined:

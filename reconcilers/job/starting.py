@@ -156,6 +156,8 @@ def _too_large(world: World) -> str | None:
 
 def _not_examined(world: World, found: Examination) -> Decision:
     if isinstance(found, Underway):
+        if world.job.status.reason == Reason.SOURCE_NOT_FOUND:
+            return Rest()  # one more look for what is missing, and no step ahead
         status = statuses.validating(world)
         return unless_recorded(world, status, (phase_event(status),), Rest())
     if isinstance(found, ServiceDown):

@@ -28,6 +28,9 @@ from reconcilers.job.moments import seconds, stamp
 from reconcilers.job.receipts import location_of, result_names, summary_of
 from reconcilers.job.world import Examined, World
 
+LAST_ATTEMPT = 999_999_999
+"""The last number that is read off a pod's label. No job gets there by itself."""
+
 
 def examined(job: QiskitJob, found: Examined, now: float) -> QiskitJob:
     """The job with what an examination found in its status; not yet a step, but part of the next one."""
@@ -55,17 +58,13 @@ def validating(world: World) -> QiskitJobStatus:
 
 def source_missing(world: World, message: str) -> QiskitJobStatus:
     """There is no source yet."""
-    status = _step(
-        world, phase=Phase.PENDING, reason=Reason.SOURCE_NOT_FOUND.value, message=message, next_retry_at=None
-    )
+    status = _step(world, phase=Phase.PENDING, reason=Reason.SOURCE_NOT_FOUND.value, message=message)
     return _waiting(world, status, JobCondition.VALIDATED, Reason.SOURCE_NOT_FOUND, message)
 
 
 def output_absent(world: World, message: str) -> QiskitJobStatus:
     """The volume that the result is to go to is not there yet."""
-    status = _step(
-        world, phase=Phase.SCHEDULING, reason=Reason.UNSCHEDULABLE.value, message=message, next_retry_at=None
-    )
+    status = _step(world, phase=Phase.SCHEDULING, reason=Reason.UNSCHEDULABLE.value, message=message)
     return _waiting(world, status, JobCondition.SCHEDULED, Reason.UNSCHEDULABLE, message)
 
 
@@ -78,7 +77,6 @@ def queued(world: World, position: int) -> QiskitJobStatus:
         reason=Reason.QUEUED.value,
         message=message,
         queue_position=position,
-        next_retry_at=None,
     )
     return _waiting(world, status, JobCondition.SCHEDULED, Reason.QUEUED, message)
 
@@ -89,7 +87,8 @@ def attempt_recorded(world: World, backend: str, slot: Slot | None) -> QiskitJob
     With a slot the executor is known and runs already, so that this is the write for Running, too. Attempts count
     from 1 on, whatever somebody has written into the status.
     """
-    number = max(world.job.status.attempt, 0) + 1
+    before = world.job.status.attempt
+    number = before + 1 if 0 <= before < LAST_ATTEMPT else 1
     where = f"pod {slot.name}" if slot is not None else backend
     status = _step(
         world,
@@ -99,15 +98,12 @@ def attempt_recorded(world: World, backend: str, slot: Slot | None) -> QiskitJob
         attempt=number,
         job_id=slot.id if slot is not None else None,
         selected_backend=backend,
-        queue_position=None,
-        next_retry_at=None,
     )
     message = f"attempt {number} on {where}"
-    # Begun anew, so that its transition time is when this attempt was recorded.
-    status = _without(status, JobCondition.SCHEDULED)
+    # Begun anew, so that transition times are this attempt's.
+    status = _without(_without(status, JobCondition.SCHEDULED), JobCondition.SUBMITTED)
     status = _set(world, status, JobCondition.SCHEDULED, "True", "AttemptRecorded", message)
     if slot is not None:
-        status = _without(status, JobCondition.SUBMITTED)
         status = _set(world, status, JobCondition.SUBMITTED, "True", "WarmPodClaimed", where)
     return status
 
@@ -145,7 +141,6 @@ def retrying(world: World, ending: Ending) -> QiskitJobStatus:
         message=ending.message,
         retry_count=count,
         next_retry_at=stamp(due),
-        queue_position=None,
     )
     return _attempt_over(world, status, ending.reason, ending.message)
 
@@ -195,8 +190,6 @@ def suspended(world: World) -> QiskitJobStatus:
         reason=Reason.SUSPENDED.value,
         message=message,
         job_id=None,
-        queue_position=None,
-        next_retry_at=None,
     )
     status = _attempt_over(world, status, Reason.SUSPENDED, message)
     validated = find_condition(status.conditions, JobCondition.VALIDATED)
@@ -246,14 +239,15 @@ def backoff(job: QiskitJob, retry: int) -> float:
 
 
 def _step(world: World, *, resumes: bool = True, **changes: Any) -> QiskitJobStatus:
-    """The old status with changes, and with what every write says: that the job was taken up, and is not
-    suspended any more."""
+    """The old status with changes, and with what every write says: that the job was taken up, is not suspended any
+    more, and neither waits in line nor for a retry, unless that is what changes."""
     old = world.job.status
+    waits: dict[str, Any] = {"queue_position": None, "next_retry_at": None}
     status = msgspec.structs.replace(
         old,
         observed_generation=world.job.metadata.generation,
         start_time=old.start_time or format_time(world.now),
-        **changes,
+        **(waits | changes),
     )
     if resumes and is_true(old.conditions, JobCondition.SUSPENDED):
         status = _set(world, status, JobCondition.SUSPENDED, "False", "Resumed", "")
@@ -313,7 +307,5 @@ def _running(world: World) -> dict[str, Any]:
 def _ended(world: World) -> dict[str, Any]:
     return {
         "completion_time": format_time(world.now),
-        "queue_position": None,
-        "next_retry_at": None,
         "metrics": metrics_of(world, None),
     }

@@ -9,7 +9,7 @@ import msgspec
 from api.conditions import JobCondition, is_true
 from api.phases import Phase
 from api.views import CircuitMetadata, QiskitBackend, QiskitJob
-from backends import Attempt, Handle, Owner, Slot
+from backends import Attempt, Handle, Owner, Slot, State
 from backends.aer.names import pod_name
 from backends.aer.observation import attempt_number
 from kube import PartialObject, Pod
@@ -107,6 +107,7 @@ class World(msgspec.Struct, frozen=True):
     `pods` are the job's own, of all attempts. `slot_pod` is a warm pod that the job recorded and has not
     claimed; `slot_taken` says that the recorded one is in the cache, and cannot be claimed any more. `handle` is
     what this process submitted at `handle_since`, until it is recorded and seen in the cache.
+    `state` is what the backend itself says of the attempt's execution.
     `slots_tried` and `stopped` are UIDs of pods that this pass could not claim, and that it has ended.
     """
 
@@ -127,6 +128,7 @@ class World(msgspec.Struct, frozen=True):
     slots_tried: frozenset[str] = frozenset()
     stopped: frozenset[str] = frozenset()
     pod_absent: bool = False
+    state: State | None = None
     result_absent: bool = False
     backend_absent: bool = False
 
@@ -144,6 +146,12 @@ class World(msgspec.Struct, frozen=True):
                 return pod
         return None
 
+    @property
+    def unclaimed(self) -> Slot | None:
+        """The warm pod that this pass has recorded, whether or not the cache still has it."""
+        slot = self.place.slot if isinstance(self.place, Admitted) else None
+        return slot if slot is not None and slot.id == self.job.status.job_id else None
+
 
 def attempt_of(job: QiskitJob, number: int | None = None) -> Attempt:
     """An attempt at a job; the current one unless a number is given."""
@@ -156,7 +164,8 @@ def is_open(job: QiskitJob) -> bool:
     """Whether an attempt is recorded and not over: the job holds a place of its backend."""
     status = job.status
     return (
-        status.phase in (Phase.SCHEDULING, Phase.RUNNING)
+        job.metadata.deletion_timestamp is None
+        and status.phase in (Phase.SCHEDULING, Phase.RUNNING)
         and status.attempt > 0
         and is_true(status.conditions, JobCondition.SCHEDULED)
     )

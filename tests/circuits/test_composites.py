@@ -7,7 +7,8 @@ import math
 import numpy as np
 import pytest
 from qiskit import QuantumCircuit
-from qiskit.circuit import AnnotatedOperation, ControlModifier, Gate, Operation, PowerModifier
+from qiskit.circuit import AnnotatedOperation, ControlModifier, Duration, Gate, Operation, PowerModifier
+from qiskit.circuit.classical import expr
 from qiskit.circuit.library import (
     C4XGate,
     Isometry,
@@ -155,3 +156,32 @@ def test_whole_numbers_and_others_make_one_circuit() -> None:
     other.rx(2.0, 0)
     third.rx(math.nextafter(2.0, 3), 0)
     assert fingerprint(one) == fingerprint(other) != fingerprint(third)
+
+
+@pytest.mark.parametrize(
+    ("duration", "unit"), [(200, "us"), (1.5, "us"), (0.1, "ns"), (3, "ps"), (2, "s"), (7, "dt"), (7.5, "ms")]
+)
+def test_a_delay_keeps_its_unit(duration: float, unit: str) -> None:
+    inner, circuit = QuantumCircuit(1), QuantumCircuit(1, 1)
+    inner.delay(duration, 0, unit=unit)
+    circuit.append(inner, [0])
+    circuit.delay(duration, 0, unit=unit)
+    circuit.measure(0, 0)
+    with circuit.if_test((circuit.clbits[0], 1)):
+        circuit.delay(duration, 0, unit=unit)
+    (thawed,) = thaw(freeze([circuit]))
+    assert fingerprint(thawed) == fingerprint(circuit)
+    for delay in (thawed.data[1].operation, thawed.data[3].operation.blocks[0].data[0].operation):
+        assert (delay.duration, delay.unit) == (duration, unit)
+    longer = QuantumCircuit(1)
+    longer.delay(duration, 0, unit="s" if unit == "us" else "us")
+    assert fingerprint(longer) != fingerprint(inner)
+
+
+def test_a_delay_by_a_constant_is_one_by_a_number() -> None:
+    one, other = QuantumCircuit(1), QuantumCircuit(1)
+    one.delay(expr.lift(Duration.us(2)), 0)
+    other.delay(2, 0, unit="us")
+    assert fingerprint(one) == fingerprint(other)
+    delay = thaw(freeze([one]))[0].data[0].operation
+    assert (delay.duration, delay.unit) == (2, "us")

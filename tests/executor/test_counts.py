@@ -194,6 +194,39 @@ async def test_a_device_of_127_qubits_needs_memory_for_those_that_are_used(place
     assert finished.done.device["name"] == "sherbrooke"
 
 
+@pytest.mark.parametrize("level", [0, 3])
+async def test_delays_of_any_length_and_unit_change_no_counts_without_noise(
+    place: Workplace, level: int
+) -> None:
+    circuit = QuantumCircuit(2, 2)
+    circuit.x(0)
+    circuit.delay(1.5, 0, unit="us")
+    circuit.measure(0, 0)
+    with circuit.if_test((circuit.clbits[0], 1)):
+        circuit.delay(0.1, 1, unit="ns")
+        circuit.delay(100, 1)
+        circuit.x(1)
+    circuit.measure(1, 1)
+    assert (await run(place, circuit, optimization_level=level)).counts == {"11": SHOTS}
+
+
+async def test_a_qubit_of_a_device_decays_while_it_waits(place: Workplace) -> None:
+    def waiting(microseconds: int) -> QuantumCircuit:
+        circuit = QuantumCircuit(1, 1)
+        circuit.x(0)
+        circuit.delay(microseconds, 0, unit="us")
+        circuit.measure(0, 0)
+        return circuit
+
+    ones = [
+        (await run(place, waiting(duration), noise_model="manila")).counts.get("1", 0) / SHOTS
+        for duration in (0, 100, 10_000)
+    ]
+    assert ones[0] > 0.9
+    assert 0.2 < ones[1] < 0.8
+    assert ones[2] < 0.1
+
+
 async def test_wider_noisy_circuits_are_simulated_shot_by_shot(place: Workplace) -> None:
     code = "from qiskit import QuantumCircuit\nqc = QuantumCircuit(7)\nqc.h(0)\nqc.cx(0, range(1, 7))\nqc.measure_all()"
     ran = (await place.run(an_order(code, noise_model="nairobi", shots=100))).circuits[0]

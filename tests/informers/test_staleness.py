@@ -66,10 +66,13 @@ def test_g36_children_that_nobody_expected_do_not_pay_for_later_ones(expectation
 def test_g36_an_expectation_that_is_never_met_expires(
     expectations: Expectations, now: Now, caplog: pytest.LogCaptureFixture
 ) -> None:
+    assert expectations.expires_in(OWNER) is None
     expectations.expect_creations(OWNER, 1)
-    now.seconds += EXPIRY - 1
+    now.seconds += EXPIRY - 2
     assert not expectations.satisfied(OWNER)
-    now.seconds += 1
+    assert expectations.expires_in(OWNER) == 2
+    now.seconds += 2
+    assert expectations.expires_in(OWNER) == 1, "a wait of nothing would be none"
     assert expectations.satisfied(OWNER)
     assert "not seen" in caplog.text
     assert len(expectations) == 0

@@ -20,9 +20,12 @@ from tests.reconcilers.operating import Operator, create_job, get_job, in_phase
 from tests.reconcilers.validation_stub import ValidationStub
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(scope="module", autouse=True)
 def quiet_logs() -> Iterator[None]:
-    """Processes that are made to die log much, and structlog draws every traceback with all its locals."""
+    """Processes that are made to die log much, and structlog draws every traceback with all its locals.
+
+    For a module, so that what tests elsewhere look for in logs is there.
+    """
     before = structlog.get_config()
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     yield

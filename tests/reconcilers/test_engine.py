@@ -199,6 +199,33 @@ class TestOwnership:
             await asyncio.sleep(0.5)
             assert operator.client.writes == [], "who comes later finds nothing to do"
 
+    async def test_g40_a_job_that_somebodys_finalizer_keeps_lets_go_of_its_pod_and_its_place(
+        self, stage: Stage
+    ) -> None:
+        stage.node.plans["kept"] = [RUNS]
+        backend = {"type": "local_simulator", "name": "narrow"}
+        await create_backend(stage.client, stage.namespace, "narrow", limits={"concurrentJobs": 1})
+        async with stage.operator():
+            kept = await stage.create("kept", backend=backend)
+            await stage.until("kept", "Running")
+            await stage.create("next", backend=backend)
+            await stage.until("next", "Scheduling")
+            finalizer: dict[str, Any] = {"metadata": {"finalizers": ["example.org/keep"]}}
+            await stage.client.merge_patch(QISKIT_JOBS, "kept", finalizer, stage.namespace)
+            await stage.client.delete(QISKIT_JOBS, "kept", stage.namespace)
+            await stage.until("next", "Completed")
+
+            async def gone() -> bool:
+                selector = f"{LABEL_JOB_UID}={kept.metadata.uid}"
+                return not await stage.client.list_items(
+                    PODS, stage.namespace, type=Pod, label_selector=selector
+                )
+
+            await eventually(gone, what="the pod's end")
+            assert (await stage.job("kept")).metadata.deletion_timestamp is not None
+            finalizer["metadata"]["finalizers"] = None
+            await stage.client.merge_patch(QISKIT_JOBS, "kept", finalizer, stage.namespace)
+
     async def test_g41_a_pod_that_only_bears_a_jobs_labels_is_not_the_jobs(self, stage: Stage) -> None:
         """Whoever may create pods may label them; the controller's UID decides."""
         job = await stage.create("bell")

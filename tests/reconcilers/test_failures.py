@@ -6,6 +6,7 @@ import msgspec
 import pytest
 
 from api.reasons import REASONS
+from api.views import CircuitMetadata
 from messages.failure import EXIT_CODES, ExecutorReason, Failure
 from reconcilers.job.failures import MESSAGE_LIMIT, ending_of, waiting_cause
 from tests.reconcilers.builders import PodBuilder, a_pod
@@ -128,3 +129,17 @@ def test_messages_are_bounded() -> None:
 def test_what_holds_a_pod_up(pod: PodBuilder, reason: str | None) -> None:
     cause = waiting_cause(pod.view)
     assert (cause.reason if cause else None) == reason
+
+
+def test_a_pod_that_no_node_takes_says_what_its_circuit_needs() -> None:
+    pod = a_pod().unschedulable("0/3 nodes are available: 3 Insufficient memory.")
+    circuit = CircuitMetadata(qubits=40, method="statevector", memory_bytes=16 << 40)
+    cause = waiting_cause(pod.view, circuit)
+    assert cause is not None
+    assert cause.message.startswith(
+        "40 qubits with method statevector need 16Ti of memory; another execution.method"
+    )
+    assert cause.message.endswith("(Unschedulable: 0/3 nodes are available: 3 Insufficient memory.)")
+    small = waiting_cause(pod.view, CircuitMetadata(qubits=2, method="stabilizer", memory_bytes=3))
+    assert small is not None
+    assert small.message.startswith("no node takes the pod")

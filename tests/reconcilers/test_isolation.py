@@ -8,7 +8,7 @@ import pytest
 
 from api.names import LABEL_MANAGED_BY, MANAGED_BY
 from backends import Refused
-from kube import NETWORK_POLICIES, Client
+from kube import NETWORK_POLICIES, Client, Conflict
 from reconcilers.isolation import POLICY_NAME, REAPPLY_SECONDS, GatewayPeers, Isolation, network_policy
 from tests.reconcilers.operating import WatchedClient
 
@@ -63,6 +63,22 @@ class TestOnAServer:
         [rule] = found["spec"]["egress"]
         assert rule["ports"] == [{"protocol": "TCP", "port": 9443}]
         assert {"ipBlock": {"cidr": "10.96.0.8/32"}} in rule["to"]
+
+    async def test_a_quota_that_many_write_to_at_once_is_no_other_policy(
+        self, client: Client, namespace: str
+    ) -> None:
+        """It is answered like a field that is somebody else's, and gone at the next try."""
+
+        def busy(method: str, path: str) -> None:
+            raise Conflict(409, "Conflict", 'Operation cannot be fulfilled on resourcequotas "few"')
+
+        watched = WatchedClient(client)
+        watched.before = busy
+        isolation = Isolation(watched, lambda: PEERS)
+        with pytest.raises(Conflict):
+            await isolation.ensure(namespace)
+        watched.before = lambda method, path: None
+        await isolation.ensure(namespace)
 
     async def test_another_policy_of_the_name_stays_and_is_no_isolation(
         self, client: Client, namespace: str

@@ -21,6 +21,9 @@ from kube import (
     PERSISTENT_VOLUME_CLAIMS,
     PODS,
     QISKIT_JOBS,
+    ApiError,
+    BadRequest,
+    Forbidden,
     InternalError,
     NotFound,
     PartialObject,
@@ -515,6 +518,42 @@ class TestSources:
             assert cached is not None
             assert cached.spec.circuit.code is None
         assert [asked.code for asked in validation.validated] == [code]
+
+    @pytest.mark.parametrize(
+        ("refusal", "phase", "reason"),
+        [
+            pytest.param(
+                Forbidden(403, "Forbidden", "exceeded quota: few, requested: count/configmaps=1"),
+                "Retrying",
+                "QuotaExceeded",
+                id="a quota",
+            ),
+            pytest.param(
+                BadRequest(400, "BadRequest", 'admission webhook "no.example.org" denied the request'),
+                "Failed",
+                "SourceForbidden",
+                id="a webhook",
+            ),
+        ],
+    )
+    async def test_a_namespace_that_does_not_take_what_was_fetched_is_told(
+        self, stage: Stage, validation: ValidationStub, refusal: ApiError, phase: str, reason: str
+    ) -> None:
+        """Nothing else would ever wake the job, or say why it waits."""
+        validation.fetched = lambda _: content_fetched(BELL.encode())
+
+        def refused(method: str, path: str) -> None:
+            if method == "POST" and path.endswith("/configmaps"):
+                raise refusal
+
+        url = "https://circuits.example.org/bell.py"
+        async with stage.operator() as operator:
+            operator.client.before = refused
+            circuit = {"source": "url", "url": url}
+            await stage.create("bell", circuit=circuit, retryPolicy={**SOON, "maxRetries": 100})
+            job = await stage.until("bell", phase, seconds=20)
+            assert job.status.reason == reason
+            assert refusal.message in (job.status.message or "")
 
     async def test_what_was_fetched_is_kept_and_is_what_every_attempt_runs(
         self, stage: Stage, validation: ValidationStub

@@ -11,7 +11,7 @@ from reconcilers.job.indexes import JOB_INDEXERS
 from reconcilers.job.places import Places
 from reconcilers.job.settings import JobSettings
 from reconcilers.recent import Recent
-from tests.reconcilers.builders import NAMESPACE, JobBuilder, a_backend, a_job
+from tests.reconcilers.builders import NAMESPACE, JobBuilder, a_backend, a_job, at
 
 
 class Cache:
@@ -89,11 +89,28 @@ async def test_a_place_is_held_once_the_attempt_is_written_though_the_cache_lags
     cache, places, recent = a_house(a_backend(limits={"concurrentJobs": 1}))
     cache.put(one("first"))
     assert places.ask(one("first").view) == 0
-    recent.wrote(holding("first").with_metadata(resource_version="101").view)
+    recorded = holding("first").with_metadata(resource_version="101")
+    recent.wrote(recorded.view)
+    places.wrote(recorded.view)
     places.settle("uid-first")
     assert places.ask(one("second").view) == 1
     cache.put(holding("first"))
     assert places.ask(one("third").view) == 1
+
+
+async def test_a_retry_asks_anew_though_the_cache_never_showed_the_attempt_before() -> None:
+    """What was given for the attempt that is over counts for nobody: the retry would run beside who got its place."""
+    cache, places, recent = a_house(a_backend(limits={"concurrentJobs": 1}))
+    cache.put(one("first"))
+    assert places.ask(one("first").view) == 0
+    recorded = holding("first").with_metadata(resource_version="101")
+    recent.wrote(recorded.view)
+    places.wrote(recorded.view)
+    places.settle("uid-first")
+    over = one("first").retrying(due=0).with_metadata(resource_version="102")
+    recent.wrote(over.view)
+    assert places.ask(over.view) == 0
+    assert places.ask(one("second").view) == 1, "the retry is about to be written"
 
 
 async def test_asking_again_gives_the_same_place() -> None:
@@ -130,6 +147,13 @@ async def test_a_suspended_or_cancelled_job_stands_in_nobodys_way() -> None:
     assert places.ask(one("new", created=7).view) == 0
 
 
+async def test_a_job_that_somebodys_finalizer_keeps_from_going_holds_no_place() -> None:
+    cache, places, _ = a_house(a_backend(limits={"concurrentJobs": 1}))
+    cache.put(holding("going").with_metadata(deletion_timestamp=at(5), finalizers=("example.org/keep",)))
+    assert places.counts(f"{NAMESPACE}/pool") == (0, 0)
+    assert places.ask(one("new", created=7).view) == 0
+
+
 async def test_the_next_in_line_are_woken_when_a_job_ends() -> None:
     cache, places, _ = a_house(a_backend(limits={"concurrentJobs": 2}))
     cache.put(holding("running"))
@@ -156,3 +180,58 @@ async def test_what_runs_and_what_waits_is_counted() -> None:
     cache, places, _ = a_house(a_backend(limits={"concurrentJobs": 1}))
     cache.put(holding("busy"), waiting("a"), waiting("b"), one("new"))
     assert places.counts(f"{NAMESPACE}/pool") == (1, 2)
+
+
+async def test_a_retry_holds_its_place_while_the_cache_shows_the_attempt_before() -> None:
+    """The cache still shows the attempt before as open, then as over, and only then the one that was written."""
+    cache, places, recent = a_house(a_backend(limits={"concurrentJobs": 1}))
+    cache.put(holding("first"))
+    over = one("first").retrying(due=0).with_metadata(resource_version="101")
+    recent.wrote(over.view)
+    places.wrote(over.view)
+    assert places.ask(over.view) == 0
+    again = holding("first").with_status(attempt=2).with_metadata(resource_version="102")
+    recent.wrote(again.view)
+    places.wrote(again.view)
+    places.settle("uid-first")
+    assert places.ask(one("second").view) == 1
+    cache.put(over)
+    places.shown(over.view)
+    assert places.ask(one("second").view) == 1
+
+
+async def test_a_place_is_held_though_a_later_write_of_its_pass_met_with_a_conflict() -> None:
+    """What was remembered of the job is forgotten then; that its attempt was recorded is as true as before."""
+    cache, places, recent = a_house(a_backend(limits={"concurrentJobs": 1}))
+    cache.put(one("first"))
+    assert places.ask(one("first").view) == 0
+    recorded = holding("first").with_metadata(resource_version="101")
+    recent.wrote(recorded.view)
+    places.wrote(recorded.view)
+    recent.forget(key_of(recorded.view))
+    places.settle("uid-first")
+    assert places.ask(one("second").view) == 1
+
+
+async def test_a_place_is_held_while_nobody_knows_whether_its_attempt_was_recorded() -> None:
+    """The answer to the write was lost: it may have been carried out, and then the cache will show it."""
+    cache, places, _ = a_house(a_backend(limits={"concurrentJobs": 1}))
+    first = one("first")
+    cache.put(first)
+    assert places.ask(first.view) == 0
+    places.doubt(first.view)
+    places.settle("uid-first")
+    assert places.ask(one("second").view) == 1
+    cache.put(first.with_metadata(resource_version="101"))
+    assert places.ask(one("second").view) == 0, "somebody else has written: it was not carried out"
+
+
+async def test_whose_write_was_in_doubt_asks_again_like_anybody_else() -> None:
+    cache, places, _ = a_house(a_backend(limits={"concurrentJobs": 1}))
+    cache.put(one("first"))
+    assert places.ask(one("first").view) == 0
+    places.doubt(one("first").view)
+    places.settle("uid-first")
+    cache.put(holding("other"))
+    assert places.ask(one("first").view) == 1
+    assert places.counts(f"{NAMESPACE}/pool") == (1, 0)

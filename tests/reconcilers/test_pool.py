@@ -52,6 +52,12 @@ def to_do(*pods: PodBuilder, size: int) -> tuple[int, list[str]]:
             (a_member("old"), a_member("young", created=5)), 1, (0, ["young"]), id="then the youngest"
         ),
         pytest.param((BROKEN,), 1, (1, ["broken"]), id="a broken one is replaced"),
+        pytest.param(
+            (BROKEN.with_status(phase="Running"),),
+            1,
+            (1, ["broken"]),
+            id="also beside a container that runs on",
+        ),
         pytest.param((OUTDATED,), 1, (1, ["outdated"]), id="an outdated one is replaced"),
         pytest.param((LEAVING,), 1, (1, []), id="who leaves is left alone"),
         pytest.param((CLAIMED,), 1, (1, []), id="who was claimed is not the pool's any more"),

@@ -9,7 +9,7 @@ import pytest
 
 from api.conditions import find_condition, is_true
 from api.phases import TRANSITIONS, Phase
-from backends import Attempt, Handle, Owner, Slot
+from backends import Attempt, Handle, Owner, Slot, State
 from messages.failure import EXIT_CODES, ExecutorReason, Failure
 from reconcilers.job.decisions import (
     Decision,
@@ -17,6 +17,7 @@ from reconcilers.job.decisions import (
     FindBackend,
     FindExecution,
     FindResult,
+    FindState,
     Record,
     Rest,
     Stop,
@@ -41,6 +42,8 @@ from tests.reconcilers.builders import (
 SETTINGS = JobSettings(executor_image="executor:1", default_max_execution=100)
 OWNER = Owner(namespace=NAMESPACE, name="bell", uid="job-1")
 HANDLE = Handle(attempt=Attempt(owner=OWNER, number=1), id="pod-1", name="bell-1")
+WARM = Slot(id="warm-1", name="warm-1", version="1")
+CLAIMED = Handle(attempt=Attempt(owner=OWNER, number=1), id="warm-1", name="warm-1")
 SCHEDULED = a_job().scheduled()
 SUBMITTED = a_job().scheduled(job_id="pod-1")
 RUNNING = a_job().running()
@@ -82,6 +85,16 @@ def recorded(world: World) -> Record:
             a_world(a_job().running(job_id="warm-1"), slot_pod=a_warm_pod().view),
             Submit(),
             id="a warm pod that is recorded and not claimed",
+        ),
+        pytest.param(
+            a_world(a_job().running(job_id="warm-1"), place=Admitted(WARM)),
+            Submit(),
+            id="a warm pod that left the cache while it was recorded",
+        ),
+        pytest.param(
+            a_world(a_job().running(job_id="warm-1"), place=Admitted(WARM), handle=CLAIMED, handle_since=T0),
+            Rest(10.0),
+            id="a warm pod that was claimed and left the cache",
         ),
         pytest.param(
             a_world(SCHEDULED, handle=HANDLE, handle_since=T0, seconds=0.25),
@@ -246,16 +259,23 @@ def test_what_holds_a_pod_up_is_shown_once_and_taken_back() -> None:
     ],
 )
 def test_a_pod_that_does_not_begin_in_time_fails_with_its_cause(pod: Any, reason: str) -> None:
-    status = recorded(a_world(SUBMITTED, pod, seconds=600)).status
+    status = recorded(a_world(SUBMITTED, pod, seconds=600, state=State.QUEUED)).status
     assert (status.phase, status.reason) == (Phase.FAILED, reason)
     assert "timeouts.pending, 10m" in (status.message or "")
+
+
+@pytest.mark.parametrize("state", [State.RUNNING, State.SUCCEEDED, State.FAILED, State.CANCELLED])
+def test_a_pod_that_only_an_old_cache_shows_as_pending_does_not_fail_its_job(state: State) -> None:
+    """After an outage the first pass may come before the first event: the pod has begun long since."""
+    assert step_of(a_world(SUBMITTED, a_pod(), seconds=600)) == FindState()
+    assert step_of(a_world(SUBMITTED, a_pod(), seconds=600, state=state)) == Rest(10.0)
 
 
 def test_a_pod_that_was_made_late_has_all_the_time_to_begin() -> None:
     """The operator was away between the attempt's record and its pod: the pod is not to blame."""
     late = a_pod().with_metadata(creation_timestamp=at(700))
     assert step_of(a_world(SUBMITTED, late, seconds=705)) == Rest(595.0)
-    assert recorded(a_world(SUBMITTED, late, seconds=1300)).status.phase == Phase.FAILED
+    assert step_of(a_world(SUBMITTED, late, seconds=1300)) == FindState()
 
 
 def test_a_failed_jobs_pod_that_still_waits_is_ended() -> None:
@@ -290,6 +310,33 @@ def test_an_attempt_that_ended_without_a_result(pod: Any, phase: Phase, reason: 
     scheduled = find_condition(status.conditions, "Scheduled")
     assert scheduled is not None
     assert scheduled.status == "False"
+
+
+@pytest.mark.parametrize(
+    ("pod", "phase", "reason"),
+    [
+        (report(ExecutorReason.USER_CODE_ERROR), Phase.FAILED, "UserCodeError"),
+        (a_pod().ended(0), Phase.RETRYING, "ExecutorLost"),
+    ],
+)
+@pytest.mark.parametrize("seconds", [12, 700, -3600])
+def test_an_executor_that_ended_beside_a_container_that_runs_on(
+    pod: Any, phase: Phase, reason: str, seconds: float
+) -> None:
+    """A proxy that a webhook put in keeps the pod's phase at Running; it never began to wait again."""
+    beside = pod.with_status(phase="Running")
+    assert step_of(a_world(RUNNING, beside, seconds=seconds)) == FindResult()
+    status = recorded(a_world(RUNNING, beside, seconds=seconds, result_absent=True)).status
+    assert (status.phase, status.reason) == (phase, reason)
+
+
+def test_an_executor_that_ended_a_moment_ago_has_a_pod_that_may_say_more() -> None:
+    """A kubelet says that the container ended before it says that the pod did, and why."""
+    ended = a_pod().ended(137).with_status(phase="Running")
+    assert step_of(a_world(RUNNING, ended, seconds=3)) == Rest(9.0)
+    assert step_of(a_world(RUNNING, ended, seconds=1)) == Rest(11.0), "clocks differ"
+    evicted = ended.with_status(phase="Failed", reason="Evicted")
+    assert step_of(a_world(RUNNING, evicted, seconds=3)) == FindResult()
 
 
 def test_an_attempt_is_submitted_with_what_its_backend_says_or_not_at_all() -> None:
@@ -338,6 +385,11 @@ def test_a_warm_pod_that_was_gone_costs_no_retry() -> None:
     slot = Slot(id="warm-2", name="warm-2", version="1")
     warm = recorded(a_world(job, slot_gone=True, place=Admitted(slot))).status
     assert (warm.phase, warm.attempt, warm.job_id) == (Phase.RUNNING, 2, "warm-2")
+
+
+def test_an_attempt_after_a_warm_pod_that_was_gone_is_not_submitted_yet() -> None:
+    world = a_world(a_job().running(job_id="warm-1"), slot_gone=True, place=Admitted())
+    assert find_condition(recorded(world).status.conditions, "Submitted") is None
 
 
 def test_a_warm_pod_that_another_job_has_costs_no_retry() -> None:
@@ -435,6 +487,21 @@ class TestCancelAndSuspend:
         validated = find_condition(status.conditions, "Validated")
         assert validated is not None
         assert validated.status == "Unknown"
+
+
+class TestDeletion:
+    """Kubernetes takes a job's pods with it, but not before the job itself is gone."""
+
+    GOING = RUNNING.with_metadata(deletion_timestamp=at(1), finalizers=("example.org/keep",))
+
+    def test_a_job_that_somebodys_finalizer_keeps_needs_no_pod_that_runs(self) -> None:
+        assert step_of(a_world(self.GOING, a_pod().running())) == Stop(a_pod().running().view)
+        assert step_of(a_world(self.GOING, a_pod().running().deleted())) == Rest()
+        assert step_of(a_world(self.GOING, a_pod().ended(0))) == Rest()
+
+    def test_whoever_deletes_a_job_without_its_pods_keeps_them(self) -> None:
+        orphaning = self.GOING.with_metadata(finalizers=("orphan",))
+        assert step_of(a_world(orphaning, a_pod().running())) == Rest()
 
 
 class TestSettling:

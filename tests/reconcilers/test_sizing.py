@@ -109,6 +109,13 @@ def test_a_limit_that_cannot_hold_the_state_is_told_with_what_can() -> None:
     assert shortage(size(asking(limits={"memory": "4224Mi"}), NOTHING, circuit), circuit) is None
 
 
+def test_a_limit_in_thousandths_of_a_byte_is_told_what_its_suffix_means() -> None:
+    circuit = a_circuit(memory=64, qubits=2)
+    said = shortage(size(asking(limits={"memory": "512m"}), NOTHING, circuit), circuit)
+    assert said is not None
+    assert "the memory limit is 512m (m is a thousandth of a byte, Mi a mebibyte): raise" in said
+
+
 def test_what_no_machine_holds_is_refused_without_a_limit_too() -> None:
     circuit = a_circuit(memory=16 << 60, qubits=60)
     assert "more memory than any machine" in (shortage(size(NOTHING, NOTHING, circuit), circuit) or "")

@@ -267,6 +267,19 @@ def test_a_service_that_is_down_is_tried_again_as_the_retry_policy_says() -> Non
     assert recorded(a_world(job, examination=down)).status.phase == Phase.FAILED
 
 
+def test_when_a_retry_is_due_is_told_of_a_job_that_waits_for_one_alone() -> None:
+    status = recorded(
+        a_world(a_job().retrying(due=0).with_status(source=None), examination=Underway())
+    ).status
+    assert (status.phase, status.next_retry_at) == (Phase.VALIDATING, None)
+
+
+def test_a_place_in_line_is_told_of_a_job_that_stands_in_it_alone() -> None:
+    queued = a_job().examined().with_status(phase=Phase.SCHEDULING, reason="Queued", queue_position=3)
+    status = recorded(a_world(queued, output=OutputAbsent("claim x does not exist yet"))).status
+    assert (status.reason, status.queue_position) == ("Unschedulable", None)
+
+
 class TestWaiting:
     """Waits in place are written once, say why, and have a time of their own."""
 
@@ -283,6 +296,12 @@ class TestWaiting:
         assert decide(a_world(job, seconds=23, examination=missing), SETTINGS) == Rest(10.0)
         assert decide(a_world(job, seconds=203, examination=missing), SETTINGS) == Rest(30.0)
         assert decide(a_world(job, seconds=601, examination=missing), SETTINGS) == Rest(2.0)
+
+    def test_looking_again_for_a_source_is_no_news_however_long_it_takes(self) -> None:
+        """A clone takes longer than a moment: its job would go back and forth, with two writes for each look."""
+        missing = SourceMissing("the repository has no file bell.py")
+        job = with_status_of(a_job(), recorded(a_world(a_job(), seconds=3, examination=missing)))
+        assert decide(a_world(job, seconds=9, examination=Underway()), SETTINGS) == Rest()
 
     def test_a_source_that_comes_lets_the_job_go_on(self) -> None:
         job = (

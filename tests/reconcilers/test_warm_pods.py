@@ -12,7 +12,8 @@ from api.conditions import find_condition
 from api.names import ANNOTATION_CLAIM, LABEL_ROLE, ROLE_WARM
 from api.views import QiskitBackend
 from informers import Key
-from kube import PODS, QISKIT_BACKENDS, Pod
+from informers.expectations import EXPIRY
+from kube import PODS, QISKIT_BACKENDS, Forbidden, Pod
 from reconcilers.backend.refill import REFILL_AFTER
 from tests.reconcilers.conftest import Stage
 from tests.reconcilers.fake_node import RUNS, terminated
@@ -164,6 +165,60 @@ async def test_a_pool_whose_pods_are_refused_says_so(stage: Stage) -> None:
         assert await told(), "a pass that tries nothing does not say that all is well"
         tries = [path for path in operator.client.written("pods") if path.startswith("POST")]
         assert len(tries) == 1, "a pool that is refused does not hammer the API server"
+
+
+async def test_a_pool_whose_backend_is_corrected_waits_no_longer_for_what_was_wrong(stage: Stage) -> None:
+    async with stage.operator() as operator:
+        operator.pooling.clock = StoppedClock()
+
+        def refused(method: str, path: str) -> None:
+            if method == "POST" and path.endswith("/pods"):
+                raise Forbidden(403, "Forbidden", "maximum cpu usage per Container is 1")
+
+        operator.client.before = refused
+        await create_backend(stage.client, stage.namespace, "pool", warmPool={"size": 1})
+
+        async def told() -> bool:
+            backend = await get_backend(stage.client, stage.namespace, "pool")
+            filled = find_condition(backend.status.conditions, "WarmPoolFilled")
+            return filled is not None and filled.reason == "PodRejected"
+
+        await eventually(told)
+        operator.client.before = lambda method, path: None
+        spec: dict[str, Any] = {"spec": {"resources": {"limits": {"cpu": "1"}}}}
+        await stage.client.merge_patch(QISKIT_BACKENDS, "pool", spec, stage.namespace)
+        await filled(stage, "pool", 1)
+
+
+async def test_a_pool_expects_no_pod_of_a_pass_that_was_cut_off(stage: Stage) -> None:
+    """At the runner's deadline a pass is cancelled in the middle of a call: the next one must not wait for its pod."""
+    await create_backend(stage.client, stage.namespace, "pool", warmPool={"size": 1})
+    async with stage.operator(run=False) as operator:
+
+        def cut_off(method: str, path: str) -> None:
+            if method == "POST" and path.endswith("/pods"):
+                raise asyncio.CancelledError
+
+        operator.client.before = cut_off
+        with pytest.raises(asyncio.CancelledError):
+            await operator.pooling.reconcile(Key(stage.namespace, "pool"))
+        operator.client.before = lambda method, path: None
+        await operator.pooling.reconcile(Key(stage.namespace, "pool"))
+        assert len(await warm_pods(stage)) == 1
+
+
+async def test_a_pool_looks_again_for_a_pod_whose_coming_was_never_told(stage: Stage) -> None:
+    """It came and went while the watch was cut: nothing else would call for a pass for hours."""
+    await create_backend(stage.client, stage.namespace, "pool", warmPool={"size": 1})
+    key = Key(stage.namespace, "pool")
+    async with stage.operator(run=False) as operator:
+        pooling = operator.pooling
+        await pooling.reconcile(key)
+        await eventually(lambda: pooling.expectations.satisfied(key), what="the pod in the cache")
+        pooling.expectations.expect_creations(key, 1)
+        after = (await pooling.reconcile(key)).after
+        assert after is not None
+        assert 0 < after <= EXPIRY
 
 
 async def test_a_backend_that_is_deleted_takes_its_pool_with_it(stage: Stage) -> None:
