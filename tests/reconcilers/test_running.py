@@ -261,7 +261,7 @@ def test_what_holds_a_pod_up_is_shown_once_and_taken_back() -> None:
 def test_a_pod_that_does_not_begin_in_time_fails_with_its_cause(pod: Any, reason: str) -> None:
     status = recorded(a_world(SUBMITTED, pod, seconds=600, state=State.QUEUED)).status
     assert (status.phase, status.reason) == (Phase.FAILED, reason)
-    assert "timeouts.pending, 10m" in (status.message or "")
+    assert "spec.timeouts.pending, 10m" in (status.message or "")
 
 
 @pytest.mark.parametrize("state", [State.RUNNING, State.SUCCEEDED, State.FAILED, State.CANCELLED])
