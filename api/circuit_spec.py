@@ -143,4 +143,5 @@ class CircuitSpec(Block):
         | None
     ) = None
     """Values for the circuit's parameters, by name. Each entry is one run of a sweep, and the result holds
-    the counts of each."""
+    the counts of each. Quote the names `n`, `y`, `on`, `off`, `yes` and `no`: YAML reads them as booleans
+    otherwise."""

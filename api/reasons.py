@@ -159,8 +159,10 @@ REASONS: Mapping[str, ReasonText] = {
     ),
     Reason.RESULT_TOO_LARGE: ReasonText(
         _P,
-        "The result is larger than a ConfigMap can hold, even compressed.",
-        "Use `output.type: pvc`, or fewer circuits or measured bits in one job.",
+        "The result is larger than a ConfigMap can hold, even compressed; or its counts take more than the 64 MiB "
+        "that one job may have, on a volume too.",
+        "Use `output.type: pvc` for what a ConfigMap cannot hold; beyond 64 MiB use fewer circuits, shots or measured "
+        "bits in one job.",
     ),
     Reason.EXECUTOR_CRASHED: ReasonText(
         _P,

@@ -33,6 +33,7 @@ from backends.contract import (
     Submission,
 )
 from backends.errors import BackendError, NoSuchExecution, ProviderUnavailable, Refused, SlotGone
+from messages.unreadable import UNREADABLE
 
 FRAME_LIMIT = 64 << 20
 """Bytes of one frame; a submission with a circuit of this size is a mistake, not a circuit."""
@@ -88,7 +89,7 @@ async def serve(backend: Backend, reader: asyncio.StreamReader, writer: asyncio.
     """Answer calls until the other side closes; calls that are then under way are cancelled.
 
     Raises:
-        msgspec.DecodeError: if what comes is no call.
+        ExceptionGroup: with one of UNREADABLE if what comes is no call.
     """
     permits = asyncio.Semaphore(CALLS_AT_ONCE)
     under_way: set[asyncio.Task[None]] = set()
@@ -181,7 +182,10 @@ class RemoteBackend:
             self._waiting.pop(number, None)
         if answer.fault is not None:
             raise _error_of(answer.fault)
-        return msgspec.json.decode(answer.value, type=returns)
+        try:
+            return msgspec.json.decode(answer.value, type=returns)
+        except UNREADABLE as error:
+            raise BackendDefect(f"what {method} has returned cannot be understood: {error}") from error
 
     async def _listen(self) -> None:
         try:
@@ -190,7 +194,7 @@ class RemoteBackend:
                 waiting = self._waiting.get(answer.number)
                 if waiting is not None and not waiting.done():
                     waiting.set_result(answer)
-        except (ConnectionError, msgspec.DecodeError) as error:
+        except (ConnectionError, *UNREADABLE) as error:
             self._give_up(f"the backend's process cannot be understood any more: {error}")
         finally:
             self._give_up("the backend's process is gone")

@@ -7,7 +7,9 @@ from collections.abc import Collection, Mapping, Sequence
 
 from circuits.built import BuiltCircuit
 from circuits.errors import CircuitError, is_fault
+from circuits.hints import naming_hint
 from circuits.user_traceback import describe_exception
+from circuits.wording import called
 from messages.failure import ExecutorReason
 
 _LISTED = 12
@@ -31,6 +33,7 @@ def bind(
             ExecutorReason.CIRCUIT_INVALID,
             f"no parameter is named {', '.join(unknown[:_LISTED])}; correct spec.circuit.parameters, "
             f"{_known(known | set(taken))}",
+            hint=naming_hint(unknown),
         )
     for name, value in given.items():
         if not math.isfinite(value):
@@ -47,7 +50,7 @@ def _bind_one(built: BuiltCircuit, given: Mapping[str, float]) -> BuiltCircuit:
         more = f" and {len(missing) - _LISTED} more" if len(missing) > _LISTED else ""
         raise CircuitError(
             ExecutorReason.CIRCUIT_INVALID,
-            f"circuit {built.name} needs a value for {', '.join(missing[:_LISTED])}{more}; give it in "
+            f"{called(built.name)} needs a value for {', '.join(missing[:_LISTED])}{more}; give it in "
             f"spec.circuit.parameters, {_known(names)}",
         )
     if not names:
@@ -59,7 +62,7 @@ def _bind_one(built: BuiltCircuit, given: Mapping[str, float]) -> BuiltCircuit:
             raise
         raise CircuitError(
             ExecutorReason.CIRCUIT_INVALID,
-            f"the values of spec.circuit.parameters do not fit circuit {built.name}: {describe_exception(error)}",
+            f"the values of spec.circuit.parameters do not fit {called(built.name)}: {describe_exception(error)}",
         ) from None
     return BuiltCircuit(built.name, bound, dict(given))
 

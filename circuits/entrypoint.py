@@ -10,6 +10,7 @@ from typing import Any, TypeGuard
 
 from circuits.built import BuiltCircuit, as_circuits
 from circuits.errors import CircuitError
+from circuits.hints import naming_hint
 from circuits.user_module import call_user
 from circuits.user_traceback import FILE_NAME
 from messages.failure import ExecutorReason
@@ -54,7 +55,8 @@ def find(module: ModuleType, content: bytes, entrypoint: str | None) -> list[Bui
         found = as_circuits(bound[name], name)
         if found is not None:
             return found
-    raise CircuitError(ExecutorReason.NO_CIRCUIT, f"the code binds no circuit: {_inventory(bound)}")
+    remedy = "" if any(map(_is_builder, bound.values())) else "; assign the circuit to qc"
+    raise CircuitError(ExecutorReason.NO_CIRCUIT, f"the code binds no circuit: {_inventory(bound)}{remedy}")
 
 
 def call(builder: Builder, given: Mapping[str, float]) -> tuple[list[BuiltCircuit], set[str]]:
@@ -76,6 +78,7 @@ def call(builder: Builder, given: Mapping[str, float]) -> tuple[list[BuiltCircui
             ExecutorReason.CIRCUIT_INVALID,
             f"function {name} needs a value for {', '.join(missing)}; give it in spec.circuit.parameters "
             f"(parameters of the function: {known})",
+            hint=naming_hint(given),
         )
     arguments = {key: _number(given[key], p) for key, p in accepted.items() if key in given}
     value = call_user(builder, **arguments)
@@ -171,7 +174,7 @@ def _inventory(bound: Mapping[str, Any]) -> str:
             f"it defines {_list([f'{name}()' for name in functions])}, which spec.circuit.entrypoint can name"
         )
     if not parts:
-        return "it binds nothing at module level; assign the circuit to qc"
+        return "it binds nothing at module level"
     return "; ".join(parts)
 
 

@@ -11,8 +11,9 @@ MESSAGE_LIMIT = 500
 class CircuitError(Exception):
     """The source is at fault. `reason` becomes `status.reason`, and the job is not tried again.
 
-    `message` is one line. `line` is a line number in the user's own text, `traceback` the tail of the
-    traceback with the user's frames only; both are `None` where there is nothing to point at.
+    `message` is one line, which ends with `hint` if there is one; `said` is it without. `line` is
+    a line number in the user's own text, `traceback` the tail of the traceback with the user's frames only; both
+    are `None` where there is nothing to point at.
     """
 
     def __init__(
@@ -22,9 +23,13 @@ class CircuitError(Exception):
         *,
         line: int | None = None,
         traceback: str | None = None,
+        hint: str | None = None,
     ) -> None:
         self.reason = reason
-        self.message = one_line(message)
+        self.said = one_line(message)
+        self.message = self.said
+        if hint is not None:
+            self.message = f"{one_line(message, MESSAGE_LIMIT - len(hint) - 2)}; {hint}"
         self.line = line
         self.traceback = None if traceback is None else printable(traceback)
         super().__init__(self.message)
@@ -34,11 +39,11 @@ class CircuitError(Exception):
         return Failure(reason=self.reason, message=self.message, line=self.line, traceback=self.traceback)
 
 
-def one_line(text: str) -> str:
-    """Fold `text` into one line of at most `MESSAGE_LIMIT` characters that any terminal can show."""
+def one_line(text: str, limit: int = MESSAGE_LIMIT) -> str:
+    """Fold `text` into one line of at most `limit` characters that any terminal can show."""
     folded = " ".join(text.split())
     line = printable(folded)
-    return line if len(line) <= MESSAGE_LIMIT else line[: MESSAGE_LIMIT - 1] + "…"
+    return line if len(line) <= limit else line[: limit - 1] + "…"
 
 
 def is_fault(error: BaseException) -> bool:

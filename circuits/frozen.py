@@ -14,8 +14,11 @@ from circuits.built import BuiltCircuit, name_of
 from circuits.composites import portable, rebuilt
 from circuits.delays import as_a_number
 from circuits.errors import CircuitError, is_fault
+from circuits.formats import format_hint
+from messages.circuit import Format
 from messages.failure import ExecutorReason
 
+_MAGIC = b"QISKIT"
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -56,6 +59,12 @@ def load_qpy(content: bytes, entrypoint: str | None) -> list[BuiltCircuit]:
     Raises:
         CircuitError: CircuitInvalid for unreadable bytes, NoCircuit if there is no such circuit.
     """
+    if not content.startswith(_MAGIC):
+        raise CircuitError(
+            ExecutorReason.CIRCUIT_INVALID,
+            "the source is no QPY, which qiskit.qpy.dump() writes: it does not begin with QISKIT",
+            hint=format_hint(content, Format.QPY) or "correct spec.circuit.format, or leave it out",
+        )
     circuits = _read(content)
     found = [BuiltCircuit(name_of(c, f"circuits[{index}]"), c) for index, c in enumerate(circuits)]
     if entrypoint is None:

@@ -15,16 +15,24 @@ from circuits import entrypoint as entry
 from circuits.binding import bind
 from circuits.built import BuiltCircuit
 from circuits.errors import CircuitError
-from circuits.formats import detect_format
+from circuits.formats import detect_format, is_notebook
 from circuits.frozen import load_qpy
 from circuits.qasm import load_qasm
 from circuits.user_module import run_source, user_error
 from circuits.walk import measures, no_number
+from circuits.wording import called
 from messages.circuit import Format
 from messages.failure import ExecutorReason
 
 CIRCUITS_LIMIT = 1000
 """Circuits of one job, sweeps included: the result document lists every one of them."""
+
+_MEASUREMENT = {
+    Format.PYTHON: "measure_all()",
+    Format.QASM2: "a register of bits and `measure q -> c;`",
+    Format.QASM3: "a register of bits and `c = measure q;`",
+    Format.QPY: "measure_all() to the program that writes it",
+}
 
 
 def load(
@@ -61,15 +69,21 @@ def _load(
             f"{len(built)} circuits are more than one job may have ({CIRCUITS_LIMIT}); use several jobs",
         )
     for one in built:
-        _check(one)
+        _check(one, language)
     return built
 
 
 def _build(
     content: bytes, language: Format, entrypoint: str | None, bindings: Sequence[Mapping[str, float]]
 ) -> list[BuiltCircuit]:
+    if is_notebook(content):
+        raise CircuitError(
+            ExecutorReason.CIRCUIT_SYNTAX_ERROR,
+            "the source is a Jupyter notebook and not a program; export it as a script "
+            "(jupyter nbconvert --to script) and give that",
+        )
     if language is Format.PYTHON:
-        module = run_source(content, detect_format(content))
+        module = run_source(content)
         found = entry.find(module, content, entrypoint)
         if not isinstance(found, list):
             built = []
@@ -90,23 +104,23 @@ def _build(
     return [one for binding in bindings for one in bind(found, binding)]
 
 
-def _check(built: BuiltCircuit) -> None:
+def _check(built: BuiltCircuit, language: Format) -> None:
     if built.circuit.num_input_vars:
         names = ", ".join(sorted(var.name for var in built.circuit.iter_input_vars()))
         raise CircuitError(
             ExecutorReason.CIRCUIT_INVALID,
-            f"circuit {built.name} expects run-time inputs ({names}), which cannot be given; "
+            f"{called(built.name)} expects run-time inputs ({names}), which cannot be given; "
             "use Parameter instead",
         )
     odd = no_number(built.circuit)
     if odd is not None:
         raise CircuitError(
             ExecutorReason.CIRCUIT_INVALID,
-            f"circuit {built.name} has a gate {odd[0]} with the parameter {odd[1]}, expected a finite number",
+            f"{called(built.name)} has a gate {odd[0]} with the parameter {odd[1]}, expected a finite number",
         )
     if not measures(built.circuit):
         raise CircuitError(
             ExecutorReason.NO_MEASUREMENT,
-            f"circuit {built.name} measures no qubit into a classical bit, so it would have no counts; "
-            "add measure_all()",
+            f"{called(built.name)} measures no qubit into a classical bit, so it would have no counts; "
+            f"add {_MEASUREMENT[language]}",
         )

@@ -11,6 +11,7 @@ from qiskit.exceptions import QiskitError
 
 from circuits.built import BuiltCircuit, name_of
 from circuits.errors import CircuitError, is_fault
+from circuits.formats import format_hint
 from circuits.user_traceback import describe_exception
 from messages.circuit import Format
 from messages.failure import ExecutorReason
@@ -20,27 +21,44 @@ _PLACE_3 = re.compile(r"(\d+),\d+: (.*)", re.DOTALL)
 _PLACE_ANTLR = re.compile(r"line (\d+):\d+ (.*)")
 
 
+class _NotParsed(Exception):
+    """A syntax error, in the words of the parser."""
+
+    def __init__(self, message: str, line: int | None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.line = line
+
+
 def load_qasm(content: bytes, language: Format) -> list[BuiltCircuit]:
     """The one circuit of an OpenQASM 2 or 3 program.
 
     Raises:
         CircuitError: CircuitSyntaxError with the line, or CircuitInvalid for bytes that are no text.
     """
+    hint = format_hint(content, language)
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise CircuitError(
             ExecutorReason.CIRCUIT_SYNTAX_ERROR,
             f"the source is not UTF-8 text: {error.reason} at byte {error.start}",
+            hint=hint,
         ) from None
     try:
         circuit = _read_2(text) if language is Format.QASM2 else _read_3(text)
+    except _NotParsed as error:
+        raise CircuitError(
+            ExecutorReason.CIRCUIT_SYNTAX_ERROR, error.message, line=error.line, hint=hint
+        ) from None
     except BaseException as error:
-        if isinstance(error, CircuitError) or not is_fault(error):
+        if not is_fault(error):
             raise
         nested = isinstance(error, RecursionError)
         said = "it is nested too deeply" if nested else describe_exception(error)
-        raise CircuitError(ExecutorReason.CIRCUIT_INVALID, f"the program cannot be read: {said}") from None
+        raise CircuitError(
+            ExecutorReason.CIRCUIT_INVALID, f"the program cannot be read: {said}", hint=hint
+        ) from None
     return [BuiltCircuit(name_of(circuit, "circuit"), circuit)]
 
 
@@ -72,8 +90,8 @@ def _unexpected(error: Exception) -> str:
     return str(error) if token is None else f"line {token.line}:{token.column} unexpected {token.text}"
 
 
-def _error(place: re.Match[str] | None, text: str) -> CircuitError:
+def _error(place: re.Match[str] | None, text: str) -> _NotParsed:
     if place is None:
-        return CircuitError(ExecutorReason.CIRCUIT_SYNTAX_ERROR, text or "not a valid OpenQASM program")
+        return _NotParsed(text or "not a valid OpenQASM program", None)
     line = int(place[1])
-    return CircuitError(ExecutorReason.CIRCUIT_SYNTAX_ERROR, f"line {line}: {place[2]}", line=line)
+    return _NotParsed(f"line {line}: {place[2]}", line)

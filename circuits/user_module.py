@@ -15,13 +15,15 @@ from types import ModuleType
 from qiskit.exceptions import QiskitError
 
 from circuits.errors import CircuitError
+from circuits.formats import format_hint
+from circuits.hints import hint
 from circuits.user_traceback import FILE_NAME, describe_exception, user_line, user_traceback
 from messages.circuit import Format
 from messages.failure import ExecutorReason
 
 
-def run_source(content: bytes, looks_like: Format) -> ModuleType:
-    """Execute `content` and return its module. `looks_like` serves the message of a syntax error.
+def run_source(content: bytes) -> ModuleType:
+    """Execute `content` and return its module.
 
     Raises:
         CircuitError: if it does not compile, raises, or exits.
@@ -32,7 +34,7 @@ def run_source(content: bytes, looks_like: Format) -> ModuleType:
         code = compile(content, FILE_NAME, "exec", dont_inherit=True)
         text = importlib.util.decode_source(content)  # minds what compile lets pass in a first comment
     except (SyntaxError, ValueError) as error:
-        raise _syntax_error(error, looks_like) from None
+        raise _syntax_error(error, content) from None
     except RecursionError:
         raise CircuitError(
             ExecutorReason.CIRCUIT_SYNTAX_ERROR,
@@ -65,11 +67,17 @@ def call_user(function: object, *arguments: object, **named: object) -> object:
 
 def user_error(error: BaseException) -> CircuitError:
     """The report for an exception that left the user's code: a Qiskit error is a fault of the circuit."""
-    is_qiskit = isinstance(error, QiskitError)
-    reason = ExecutorReason.CIRCUIT_INVALID if is_qiskit else ExecutorReason.USER_CODE_ERROR
+    of_circuit = isinstance(error, QiskitError) and not isinstance(error, ImportError)
+    reason = ExecutorReason.CIRCUIT_INVALID if of_circuit else ExecutorReason.USER_CODE_ERROR
     line = user_line(error)
     where = "" if line is None else f" (line {line})"
-    return CircuitError(reason, describe_exception(error) + where, line=line, traceback=user_traceback(error))
+    return CircuitError(
+        reason,
+        describe_exception(error) + where,
+        line=line,
+        traceback=user_traceback(error),
+        hint=hint(error),
+    )
 
 
 def _exited(request: SystemExit) -> CircuitError:
@@ -85,14 +93,18 @@ def _exited(request: SystemExit) -> CircuitError:
     )
 
 
-def _syntax_error(error: SyntaxError | ValueError, looks_like: Format) -> CircuitError:
+def _syntax_error(error: SyntaxError | ValueError, content: bytes) -> CircuitError:
     line = (error.lineno or None) if isinstance(error, SyntaxError) else None  # line 0 is nowhere
     text = error.msg if isinstance(error, SyntaxError) else str(error)
     message = f"line {line}: {text}" if line else text
-    if looks_like is not Format.PYTHON:
-        message += f" (this looks like {looks_like}: set spec.circuit.format to {looks_like})"
     tail = None
     if isinstance(error, SyntaxError) and error.text and line:
         place = f'  File "{FILE_NAME}", line {line}\n    {error.text.strip()[:200]}'
         tail = f"{place}\n{type(error).__name__}: {text}"
-    return CircuitError(ExecutorReason.CIRCUIT_SYNTAX_ERROR, message, line=line, traceback=tail)
+    return CircuitError(
+        ExecutorReason.CIRCUIT_SYNTAX_ERROR,
+        message,
+        line=line,
+        traceback=tail,
+        hint=format_hint(content, Format.PYTHON),
+    )

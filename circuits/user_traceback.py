@@ -5,7 +5,7 @@ from __future__ import annotations
 import traceback
 from types import TracebackType
 
-from qiskit.exceptions import QiskitError
+from qiskit.exceptions import MissingOptionalLibraryError, QiskitError
 
 from circuits.errors import MESSAGE_LIMIT
 
@@ -43,6 +43,8 @@ def describe_exception(error: BaseException) -> str:
         text = str(error.message if isinstance(error, QiskitError) else error)
     except BaseException:  # noqa: BLE001 - hostile: a __str__ of the user's that raises or exits
         return name
+    if isinstance(error, MissingOptionalLibraryError):
+        text = text.partition(". You can install it with ")[0]  # nobody can, in here
     return f"{name}: {text[:MESSAGE_LIMIT]}" if text else name
 
 

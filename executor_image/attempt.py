@@ -18,6 +18,7 @@ from executor_image.memory import child_bytes, pod_overhead_bytes, state_bytes
 from executor_image.outcomes import built_answer, check_end, forged, refusal
 from executor_image.settings import Settings
 from executor_image.steps import (
+    ANSWER_BYTES,
     Answer,
     Build,
     Built,
@@ -30,11 +31,9 @@ from executor_image.steps import (
     encode,
 )
 from messages.failure import ExecutorReason
+from messages.unreadable import UNREADABLE
 from messages.work import Execution, Stage, WorkOrder
 from sandbox import Outcome, SandboxPolicy, SandboxUnavailable, Zygote, ZygoteFailed
-
-ANSWER_BYTES = 64 << 20
-"""Bytes of frozen circuits, and of results, that a job may have. The supervisor holds them in memory."""
 
 SEED_BITS = 31
 """Width of the seeds that are drawn: any language's int holds them, so that they can be copied into a spec."""
@@ -147,7 +146,7 @@ class Attempt:
         """Keep an answer of the run as it comes, so that progress is seen while it goes on."""
         try:
             answer = decode_answer(message)
-        except msgspec.MsgspecError:
+        except UNREADABLE:
             self._broken = True
             return
         if isinstance(answer, Reached):

@@ -64,15 +64,15 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True, tag=SCHEMA, tag_field=
 
 
 def known_devices() -> list[str]:
-    """The names that `spec.execution.noiseModel` may have."""
+    """The names that a noise model may have."""
     folder = files("executor_image.snapshots")
     return sorted(
         entry.name.removesuffix(".json") for entry in folder.iterdir() if entry.name.endswith(".json")
     )
 
 
-def read_snapshot(name: str) -> Snapshot:
-    """The snapshot of that name.
+def read_snapshot(name: str, field: str = "spec.execution.noiseModel") -> Snapshot:
+    """The snapshot of that name, which `field` asks for.
 
     Raises:
         Failed: InvalidSpec, with the known names.
@@ -81,7 +81,7 @@ def read_snapshot(name: str) -> Snapshot:
     if name not in known:
         raise Failed(
             ExecutorReason.INVALID_SPEC,
-            f"there is no device snapshot named {name}; spec.execution.noiseModel may be {', '.join(known)}",
+            f"there is no device snapshot named {name}; {field} may be {', '.join(known)}",
         )
     content = files("executor_image.snapshots").joinpath(f"{name}.json").read_bytes()
     return msgspec.json.decode(content, type=Snapshot)

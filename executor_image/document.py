@@ -127,15 +127,16 @@ def hand_in(run: Run, content: bytes, more: dict[str, bytes], *, on_volume: bool
 
 
 def summary(run: Run) -> Summary:
-    """The short account for the job's status."""
+    """The short account for the job's status: of the same circuit as the one that validation describes there."""
     first = run.circuits[0]
+    widest = max(run.circuits, key=lambda ran: (ran.facts.qubits, ran.facts.depth))
     return Summary(
         shots=run.order.execution.shots,
         top_counts=dict(list(first.counts.items())[:TOP_COUNTS]),
-        circuit=first.facts,
+        circuit=widest.facts,
         circuits=len(run.circuits),
         backend_version=run.done.versions["qiskit_aer"],
-        method=first.method,
+        method=widest.method,
         execution_seconds=_seconds(sum(ran.execution_seconds for ran in run.circuits)),
         total_seconds=_seconds((run.ended - run.started).total_seconds()),
         peak_memory_bytes=run.peak_memory_bytes,

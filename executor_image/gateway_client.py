@@ -15,6 +15,7 @@ import aiohttp
 import msgspec
 
 from executor_image.settings import Settings
+from messages.unreadable import UNREADABLE
 from messages.work import WORK_POLL_SECONDS, Accepted, HandIn, Progress, Refusal, WorkOrder
 
 log = logging.getLogger("executor")
@@ -146,7 +147,7 @@ async def _read(response: aiohttp.ClientResponse) -> bytes:
 def _refusal(status: int, content: bytes) -> Refusal:
     try:
         return msgspec.json.decode(content, type=Refusal)
-    except msgspec.MsgspecError:
+    except UNREADABLE:
         # Not from a handler: the server itself cuts off bodies beyond its limit, in plain text.
         reason = "ResultTooLarge" if status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE else "AttemptOver"
         text = content[:200].decode(errors="replace")

@@ -7,11 +7,10 @@ from __future__ import annotations
 
 import signal
 
-import msgspec
-
 from executor_image.failures import Failed
-from executor_image.steps import Answer, Refused, decode_answer
+from executor_image.steps import ANSWER_BYTES, Answer, Refused, decode_answer
 from messages.failure import ExecutorReason, Failure
+from messages.unreadable import UNREADABLE
 from messages.work import Stage
 from sandbox import Exited, MemoryExceeded, Outcome, OutputExceeded, Signaled, TimedOut
 
@@ -67,11 +66,17 @@ def check_end(outcome: Outcome, stage: Stage, max_seconds: float, memory_limit: 
                 "smaller",
             )
         case OutputExceeded():
-            what = "circuits" if stage is Stage.BUILDING else "results"
-            reason = (
-                ExecutorReason.CIRCUIT_INVALID if stage is Stage.BUILDING else ExecutorReason.RESULT_TOO_LARGE
+            bound = f"take more than {ANSWER_BYTES >> 20} MiB, the most that one job may have"
+            if stage is Stage.BUILDING:
+                raise Failed(
+                    ExecutorReason.CIRCUIT_INVALID,
+                    f"the circuits {bound}; build fewer or smaller ones, or split them into several jobs",
+                )
+            raise Failed(
+                ExecutorReason.RESULT_TOO_LARGE,
+                f"the counts {bound} wherever they go; use fewer circuits, shots or measured bits, or split the "
+                "job into several",
             )
-            raise Failed(reason, f"the {what} are too large for one job; split it into several")
         case Signaled(number):
             raise Failed(
                 ExecutorReason.EXECUTOR_CRASHED,
@@ -93,7 +98,7 @@ def built_answer(outcome: Outcome) -> Answer:
         )
     try:
         return decode_answer(outcome.messages[-1])
-    except msgspec.MsgspecError:
+    except UNREADABLE:
         raise forged() from None
 
 

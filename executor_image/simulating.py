@@ -18,6 +18,7 @@ from circuits import count_gates, describe, freeze, memory_bytes, simulated_qubi
 from circuits.composites import without_names
 from circuits.methods import AUTOMATIC
 from circuits.user_traceback import describe_exception
+from circuits.wording import called, counted
 from executor_image.corrections import corrected
 from executor_image.devices import Snapshot, device_target, noise_model, read_snapshot
 from executor_image.failures import Failed
@@ -58,7 +59,9 @@ class Simulation:
         self._send = send
         self._simulator = simulator
         execution = step.execution
-        self._device = read_snapshot(execution.noise_model) if execution.noise_model else None
+        self._device = (
+            read_snapshot(execution.noise_model, execution.noise_field) if execution.noise_model else None
+        )
         self._total = len(step.built.parameters)
 
     def run(self) -> None:
@@ -87,7 +90,8 @@ class Simulation:
         if most is not None and circuit.num_qubits > most:
             raise Failed(
                 ExecutorReason.INSUFFICIENT_RESOURCES,
-                f"circuit {circuit.name} has {circuit.num_qubits} qubits, and its backend takes at most {most}",
+                f"{called(circuit.name)} has {counted(circuit.num_qubits, 'qubit')}, and its backend takes at most "
+                f"{most}",
             )
         facts = describe(
             circuit,
@@ -114,7 +118,7 @@ class Simulation:
             if execution.method != AUTOMATIC:
                 raise Failed(
                     ExecutorReason.CIRCUIT_INVALID,
-                    f"circuit {facts.name} is no Clifford circuit, so the method stabilizer cannot run it; leave "
+                    f"{called(facts.name)} is no Clifford circuit, so the method stabilizer cannot run it; leave "
                     "spec.execution.method at automatic",
                 )
         method = execution.method
@@ -124,8 +128,8 @@ class Simulation:
         if circuit.num_qubits > len(device.qubits):
             raise Failed(
                 ExecutorReason.CIRCUIT_INVALID,
-                f"circuit {facts.name} has {circuit.num_qubits} qubits, the device {device.name} "
-                f"{len(device.qubits)}; choose a larger device in spec.execution.noiseModel",
+                f"{called(facts.name)} has {counted(circuit.num_qubits, 'qubit')}, the device {device.name} "
+                f"{len(device.qubits)}; choose a larger device in {self._step.execution.noise_field}",
             )
         return transpile(circuit, self._device_passes, self._step.execution.optimization_level)
 
@@ -145,8 +149,8 @@ class Simulation:
         overhead = self._step.pod_overhead_bytes
         raise Failed(
             ExecutorReason.INSUFFICIENT_RESOURCES,
-            f"circuit {name} needs {_amount(needed)} for {qubits} qubits with the method {shown}, and this pod has "
-            f"{_amount(self._step.memory_bytes)} for it; set spec.resources.limits.memory to "
+            f"{called(name)} needs {_amount(needed)} for {counted(qubits, 'qubit')} with the method {shown}, and this "
+            f"pod has {_amount(self._step.memory_bytes)} for it; set spec.resources.limits.memory to "
             f"{_amount(needed + overhead)} or more, use fewer qubits, or another spec.execution.method "
             "(matrix_product_state needs less where there is little entanglement)",
         )
@@ -184,7 +188,7 @@ class Simulation:
         if "counts" not in result.data():
             raise Failed(
                 ExecutorReason.NO_MEASUREMENT,
-                f"circuit {one.facts.name} ends without having measured anything, so it has no counts: its "
+                f"{called(one.facts.name)} ends without having measured anything, so it has no counts: its "
                 "measurements are in a loop that is never entered",
             )
         counts = _counts(result, circuit)
@@ -208,7 +212,7 @@ class Simulation:
         except MemoryError:
             raise
         except Exception as error:  # Aer raises what its assembler stumbles over, of any type
-            text = f"the simulator cannot take circuit {name}: {describe_exception(error)}"
+            text = f"the simulator cannot take {called(name)}: {describe_exception(error)}"
             raise Failed(ExecutorReason.CIRCUIT_INVALID, text) from error
 
     def _seed(self, index: int) -> int:
@@ -241,7 +245,7 @@ def _refusal(name: str, result: Any) -> Failed:
     text = status.removeprefix("ERROR:").strip()
     insufficient = "nsufficient memory" in text or "more memory than" in text
     reason = ExecutorReason.INSUFFICIENT_RESOURCES if insufficient else ExecutorReason.CIRCUIT_INVALID
-    return Failed(reason, f"the simulator does not run circuit {name}: {text}")
+    return Failed(reason, f"the simulator does not run {called(name)}: {text}")
 
 
 @cache

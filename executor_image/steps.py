@@ -15,6 +15,9 @@ from messages.circuit import CircuitFacts, Source
 from messages.failure import Failure
 from messages.work import Execution, Stage
 
+ANSWER_BYTES = 64 << 20
+"""Bytes of frozen circuits, and of results, that a job may have. The supervisor holds them in memory."""
+
 
 class Build(msgspec.Struct, frozen=True, tag="build"):
     """Build the circuits of a source and freeze them."""
@@ -95,9 +98,6 @@ def decode_step(content: bytes) -> Step:
 
 
 def decode_answer(content: bytes) -> Answer:
-    """Read what a child answers. Raises msgspec.MsgspecError for anything else."""
-    try:
-        answer: Answer = msgspec.msgpack.decode(content, type=Answer)
-    except RecursionError as error:
-        raise msgspec.DecodeError(str(error)) from None
+    """Read what a child answers. Raises one of UNREADABLE for anything else."""
+    answer: Answer = msgspec.msgpack.decode(content, type=Answer)
     return answer

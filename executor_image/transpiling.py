@@ -19,6 +19,7 @@ from qiskit_aer import AerSimulator
 
 from circuits.errors import is_fault
 from circuits.user_traceback import describe_exception
+from circuits.wording import called
 from executor_image.failures import Failed
 from messages.failure import ExecutorReason
 
@@ -84,7 +85,7 @@ def transpile(circuit: QuantumCircuit, passes: PassManager, level: int) -> Trans
             raise
         said = error.message if isinstance(error, QiskitError) else describe_exception(error)
         raise Failed(
-            ExecutorReason.CIRCUIT_INVALID, f"circuit {circuit.name} cannot be transpiled: {said}"
+            ExecutorReason.CIRCUIT_INVALID, f"{called(circuit.name)} cannot be transpiled: {said}"
         ) from None
 
 

@@ -35,6 +35,7 @@ from gateway.waiting import Changes
 from gateway.warm import note_warm
 from informers.informer import Informer
 from kube import QISKIT_BACKENDS, ApiError, Client, NotFound, Pod
+from kube.errors import NOT_JSON
 from messages.failure import ExecutorReason
 from messages.work import WORK_POLL_SECONDS, Accepted, HandIn, Limits, Progress, Refusal
 
@@ -249,7 +250,7 @@ async def _body(request: web.Request, kind: type[M], limit: int) -> M:
         raise web.HTTPRequestTimeout(text=f"the body did not arrive within {BODY_SECONDS:g} s") from None
     try:
         return msgspec.json.decode(content, type=kind)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except NOT_JSON as error:
         raise web.HTTPBadRequest(text=f"not a {kind.__name__}: {error}") from None
 
 

@@ -83,7 +83,7 @@ async def write_order(
                 if execution.max_execution_time
                 else settings.default_max_execution
             ),
-            noise_model=execution.noise_model or (backend.spec.noise_model if backend else None),
+            **_noise(job, backend),
             seed_simulator=execution.seed_simulator,
             seed_transpiler=execution.seed_transpiler,
         ),
@@ -93,6 +93,17 @@ async def write_order(
         operator_version=settings.operator_version,
         executor_image=image,
     )
+
+
+def _noise(job: QiskitJob, backend: QiskitBackend | None) -> dict[str, str]:
+    """The noise model and, where it is not the job's own, the field that has it."""
+    own = job.spec.execution.noise_model
+    if own:
+        return {"noise_model": own}
+    if backend is None or not backend.spec.noise_model:
+        return {}
+    field = f"spec.noiseModel of QiskitBackend {backend.metadata.name}"
+    return {"noise_model": backend.spec.noise_model, "noise_field": field}
 
 
 def _method(job: QiskitJob, backend: QiskitBackend | None) -> str:

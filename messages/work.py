@@ -30,7 +30,7 @@ class Execution(msgspec.Struct, frozen=True, kw_only=True):
     """How to run the circuits (`spec.execution` with every default filled in).
 
     A seed of `None` is drawn by the executor and recorded in the result. `max_execution_seconds` is the
-    wall time of this attempt from hand-out to hand-in.
+    wall time of this attempt from hand-out to hand-in. `noise_field` is where `noise_model` comes from, for messages.
     """
 
     shots: int
@@ -38,6 +38,7 @@ class Execution(msgspec.Struct, frozen=True, kw_only=True):
     method: str
     max_execution_seconds: float
     noise_model: str | None = None
+    noise_field: str = "spec.execution.noiseModel"
     seed_simulator: int | None = None
     seed_transpiler: int | None = None
 
@@ -98,8 +99,9 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
 class Summary(msgspec.Struct, frozen=True, kw_only=True):
     """The short account of a result that fits in a status. Times in seconds, memory in bytes.
 
-    `top_counts` holds at most ten outcomes of the first circuit, most frequent first. `execution_seconds` is the
-    simulation alone, `total_seconds` the attempt from its hand-out on: what it waited before is not in it.
+    `circuit` and `method` are of the widest circuit where there are several. `top_counts` holds at most ten outcomes
+    of the first one, most frequent first. `execution_seconds` is the simulation alone, `total_seconds` the attempt
+    from its hand-out on: what it waited before is not in it.
     """
 
     shots: int

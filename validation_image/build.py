@@ -31,7 +31,7 @@ def build_circuits(request: ValidateRequest) -> ValidateResponse:
                     verdict=Verdict.UNKNOWN,
                     valid=False,
                     reason=WITHOUT_FOLDER,
-                    message=f"the code writes into its scratch folder, which only an executor has: {error.message}",
+                    message=f"the code writes into its scratch folder, which only an executor has: {error.said}",
                     warnings=_of_the_user(heard),
                 )
             finding = Finding(

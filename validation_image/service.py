@@ -14,6 +14,7 @@ from aiohttp.abc import AbstractResolver
 from aiohttp.typedefs import Handler
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
+from messages.unreadable import UNREADABLE
 from messages.validation import FetchRequest, ValidateRequest
 from messages.version import VERSION
 from sandbox import Layer, SandboxUnavailable, Zygote, ZygoteFailed
@@ -130,7 +131,7 @@ class Service:
 async def _read(request: web.Request, kind: type[T]) -> T:
     try:
         return msgspec.json.decode(await request.read(), type=kind)
-    except (msgspec.MsgspecError, RecursionError) as error:
+    except UNREADABLE as error:
         raise _wrong(400, f"{error}") from None
 
 

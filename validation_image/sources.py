@@ -12,6 +12,7 @@ import msgspec
 from aiohttp.abc import AbstractResolver
 from yarl import URL
 
+from messages.unreadable import UNREADABLE
 from messages.validation import FetchRequest, FetchResponse, GitReference
 from messages.version import VERSION
 from sandbox import Exited, MemoryExceeded, OutputExceeded, SandboxPolicy, Signaled, TimedOut, Zygote
@@ -59,7 +60,9 @@ class Sources:
         try:
             async with asyncio.timeout(self._settings.fetch_seconds):
                 if request.url is not None:
-                    page = await self._web().get(read_url(request.url), limit=self._settings.source_bytes)
+                    page = await self._web("spec.circuit.url").get(
+                        read_url(request.url), limit=self._settings.source_bytes
+                    )
                     content = page.content
                 else:
                     assert request.git is not None
@@ -71,15 +74,17 @@ class Sources:
         digest = f"sha256:{hashlib.sha256(content).hexdigest()}"
         return FetchResponse(content=content, hash=digest, revision=revision)
 
-    def _web(self) -> Web:
-        return Web(self._settings.allow, self._tls, self._resolver)
+    def _web(self, field: str) -> Web:
+        return Web(field, self._settings.allow, self._tls, self._resolver)
 
     async def _check_out(self, reference: GitReference) -> tuple[bytes, str]:
         settings = self._settings
         repository = read_url(reference.repository)
         if repository.query_string or repository.fragment:
             raise forbidden("the URL of a repository ends with its path")
-        service = _GitService(self._web(), repository, settings.repository_bytes)
+        service = _GitService(
+            self._web("spec.circuit.gitRef.repository"), repository, settings.repository_bytes
+        )
         outcome = await self._zygote.run(
             encode(Checkout(reference, settings.source_bytes)),
             SandboxPolicy(
@@ -106,7 +111,7 @@ class Sources:
                 assert_never(outcome.end)
         try:
             found = msgspec.msgpack.decode(outcome.messages[-1], type=File | NoFile)
-        except (IndexError, msgspec.MsgspecError, RecursionError):
+        except (IndexError, *UNREADABLE):
             raise unavailable(f"{where}: what its server sends makes no sense") from None
         if isinstance(found, NoFile):
             raise Fault(found.reason, found.message, retryable=found.retryable)
@@ -130,7 +135,7 @@ class _GitService:
             return encode(await self._request(msgspec.msgpack.decode(question, type=HttpQuestion)))
         except Fault as fault:
             self.fault = self.fault or fault
-        except (msgspec.MsgspecError, RecursionError):
+        except UNREADABLE:
             self.fault = self.fault or unavailable("the child that unpacks has asked nonsense")
         return b""
 

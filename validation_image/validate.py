@@ -12,6 +12,7 @@ from typing import assert_never
 import msgspec
 
 from messages.failure import ExecutorReason
+from messages.unreadable import UNREADABLE
 from messages.validation import Finding, ValidateRequest, ValidateResponse, ValidationLimits, Verdict
 from sandbox import (
     Exited,
@@ -97,7 +98,7 @@ def _said(outcome: Outcome) -> ValidateResponse | None:
     """The response of the child, if it is one."""
     try:
         response = msgspec.msgpack.decode(outcome.messages[-1], type=ValidateResponse)
-    except (IndexError, msgspec.MsgspecError, RecursionError):
+    except (IndexError, *UNREADABLE):
         return None
     return response if _is_ours(response) else None
 

@@ -63,11 +63,15 @@ def read_url(text: str) -> URL:
 
 
 class Web:
-    """The requests of one fetch. Not shared between fetches: no connection or name outlives the one it served."""
+    """The requests of one fetch, for the URL in `field` of a job.
+
+    Not shared between fetches: no connection or name outlives the one it served.
+    """
 
     def __init__(
-        self, rule: AddressRule, tls: ssl.SSLContext, resolver: AbstractResolver | None = None
+        self, field: str, rule: AddressRule, tls: ssl.SSLContext, resolver: AbstractResolver | None = None
     ) -> None:
+        self._field = field
         self._rule = rule
         self._tls = tls
         self._resolver = resolver
@@ -143,7 +147,7 @@ class Web:
 
     def _unresolved(self, error: ClientConnectorDNSError) -> Fault:
         if getattr(error.os_error, "errno", None) in (socket.EAI_NONAME, socket.EAI_NODATA):
-            return not_found(f"there is no host {self._host}")
+            return not_found(f"there is no host {self._host}; correct its name in {self._field}")
         return unavailable(f"the name {self._host} cannot be resolved now")
 
     def _unreached(self, error: aiohttp.ClientError) -> Fault:

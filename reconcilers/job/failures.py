@@ -24,6 +24,7 @@ from api.reasons import REASONS, Reason, is_retried
 from api.views import CircuitMetadata
 from backends.aer.observation import container_state
 from kube import Pod, Terminated
+from kube.errors import NOT_JSON
 from messages.failure import REASONS_BY_EXIT_CODE, Failure, account
 from reconcilers.job.sizing import large_state
 
@@ -132,7 +133,7 @@ def _report(terminated: Terminated | None) -> Ending | None:
         return None
     try:
         failure = msgspec.json.decode(terminated.message, type=Failure)
-    except (msgspec.DecodeError, RecursionError):
+    except NOT_JSON:
         return None
     if failure.reason not in REASONS:
         return None

@@ -75,7 +75,9 @@ def decide(world: World, settings: JobSettings) -> Decision:
         if is_open(job) and not world.result_absent:
             return FindResult()
         total = job.spec.timeouts.total
-        return fail(world, Ending(Reason.TOTAL_TIMEOUT, f"the job took longer than timeouts.total, {total}"))
+        return fail(
+            world, Ending(Reason.TOTAL_TIMEOUT, f"the job took longer than spec.timeouts.total, {total}")
+        )
     if any(_is_news(world, pod) for pod in world.pods):
         return Rest(BEHIND)
     past = _past_attempt(world)

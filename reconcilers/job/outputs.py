@@ -18,7 +18,9 @@ async def check_output(client: Client, job: QiskitJob, seal: Seal) -> Output:
     namespace, location = job.metadata.namespace, job.spec.output.location
     if job.spec.output.type == "pvc":
         if not location:
-            return OutputAbsent("output.type pvc needs output.location, the name of a PersistentVolumeClaim")
+            return OutputAbsent(
+                "spec.output.type pvc needs spec.output.location, the name of a PersistentVolumeClaim"
+            )
         try:
             await client.get(PERSISTENT_VOLUME_CLAIMS, location, namespace, type=PartialObject)
         except NotFound:
@@ -31,7 +33,7 @@ async def check_output(client: Client, job: QiskitJob, seal: Seal) -> Output:
         return OutputFree()
     if is_result_of(found, job, seal):
         return OutputFree()
-    return OutputTaken(f"ConfigMap {name} exists and is not this job's; choose another output.location")
+    return OutputTaken(f"ConfigMap {name} exists and is not this job's; choose another spec.output.location")
 
 
 async def find_result(client: Client, job: QiskitJob, seal: Seal) -> PartialObject | None:

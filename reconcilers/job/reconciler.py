@@ -338,7 +338,7 @@ class JobReconciler:
             if not self._has_waited(job):
                 raise
             pending = job.spec.timeouts.pending
-            message = f"the attempt could not be started within timeouts.pending, {pending}: {error}"
+            message = f"the attempt could not be started within spec.timeouts.pending, {pending}: {error}"
             return replace(world, refusal=(Reason.PROVIDER_UNAVAILABLE, message))
         self._submitted[job.metadata.uid] = (handle, self.now())
         return world

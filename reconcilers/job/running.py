@@ -157,7 +157,7 @@ def _pending(world: World, pod: Pod) -> Decision:
         if world.state != State.QUEUED:
             return Rest(CACHE_GRACE)
         pending = world.job.spec.timeouts.pending
-        message = f"the pod did not begin to run within timeouts.pending, {pending}"
+        message = f"the pod did not begin to run within spec.timeouts.pending, {pending}"
         if cause is not None:
             return fail(world, Ending(cause.reason, f"{cause.message}; {message}"))
         return fail(world, Ending(Reason.PENDING_TIMEOUT, message))

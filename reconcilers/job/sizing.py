@@ -68,7 +68,7 @@ def large_state(circuit: CircuitMetadata | None) -> str | None:
     if circuit is None or circuit.memory_bytes is None or circuit.memory_bytes < LARGE_STATE:
         return None
     need = format_memory(_round_up(circuit.memory_bytes))
-    return f"{_what(circuit)} need {need} of memory; another execution.method or fewer qubits may need less"
+    return f"{_needs(circuit)} {need} of memory; another spec.execution.method or fewer qubits may need less"
 
 
 def shortage(resources: Resources, circuit: CircuitMetadata | None) -> str | None:
@@ -76,26 +76,28 @@ def shortage(resources: Resources, circuit: CircuitMetadata | None) -> str | Non
     limit = resources.limits.get("memory")
     if circuit is None or circuit.memory_bytes is None or limit is None:
         return None
-    what = _what(circuit)
+    needs = _needs(circuit)
     if circuit.memory_bytes > LARGEST_MACHINE:
         return (
-            f"{what} need more memory than any machine has: choose another execution.method, or fewer qubits"
+            f"{needs} more memory than any machine has: choose another spec.execution.method, or fewer qubits"
         )
     least = circuit.memory_bytes + PROCESS_MEMORY
     try:
         if parse_memory(limit) >= least:
             return None
     except ValueError:
-        return f"resources.limits.memory {limit!r} is not a quantity"
+        return f"spec.resources.limits.memory {limit!r} is not a quantity"
     odd = " (m is a thousandth of a byte, Mi a mebibyte)" if str(limit).endswith("m") else ""
     return (
-        f"{what} need at least {format_memory(_round_up(least))}, and the memory limit is {limit}{odd}: raise "
-        f"resources.limits.memory, or choose another execution.method"
+        f"{needs} at least {format_memory(_round_up(least))}, and the memory limit is {limit}{odd}: raise "
+        "spec.resources.limits.memory, or choose another spec.execution.method"
     )
 
 
-def _what(circuit: CircuitMetadata) -> str:
-    return f"{circuit.qubits} qubits with method {circuit.method}"
+def _needs(circuit: CircuitMetadata) -> str:
+    if circuit.qubits == 1:
+        return f"1 qubit with method {circuit.method} needs"
+    return f"{circuit.qubits} qubits with method {circuit.method} need"
 
 
 def _derived(name: str, circuit: CircuitMetadata | None) -> tuple[str, str]:

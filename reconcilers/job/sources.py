@@ -102,7 +102,7 @@ class Examiner:
             return await self._config_map(namespace, reference.name, reference.key)
         if circuit.source in ("url", "git"):
             return await self._fetched(job)
-        return SourceRefused(Reason.INVALID_SPEC, f"circuit.source {circuit.source!r} lacks its block")
+        return SourceRefused(Reason.INVALID_SPEC, f"spec.circuit.source {circuit.source!r} lacks its block")
 
     async def _inline(self, job: QiskitJob) -> Source | SourceRefused:
         code = job.spec.circuit.code
@@ -112,7 +112,7 @@ class Examiner:
             )
             code = live.spec.circuit.code if live.metadata.uid == job.metadata.uid else None
         if code is None:
-            return SourceRefused(Reason.INVALID_SPEC, "circuit.source inline needs circuit.code")
+            return SourceRefused(Reason.INVALID_SPEC, "spec.circuit.source inline needs spec.circuit.code")
         return Source(code.encode())
 
     async def _config_map(self, namespace: str, name: str, key: str) -> Source | SourceMissing:

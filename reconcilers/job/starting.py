@@ -176,7 +176,9 @@ def _wait(world: World, status: QiskitJobStatus, type_: JobCondition, cause: End
     deadline = pending_deadline(world.job, since)
     if world.now >= deadline:
         pending = world.job.spec.timeouts.pending
-        return fail(world, Ending(cause.reason, f"{cause.message}, and timeouts.pending, {pending}, is over"))
+        return fail(
+            world, Ending(cause.reason, f"{cause.message}, and spec.timeouts.pending, {pending}, is over")
+        )
     waited = world.now - since
     look = min(max(waited / 2, FIRST_LOOK), LAST_LOOK, deadline - world.now)
     return unless_recorded(world, status, (Event("Warning", cause.reason, cause.message),), Rest(look))

@@ -112,6 +112,27 @@ async def test_calls_fail_as_unavailable_when_the_other_side_is_lost() -> None:
     await serving
 
 
+ANSWERS = {
+    "no JSON": b"rubbish",
+    "a string that is not UTF-8": b'{"number": 1, "fault": {"kind": "defect", "message": "\xff"}}',
+    "nested without end": b'{"number": 1, "value": ' + b"[" * 100_000,
+}
+
+
+@pytest.mark.parametrize("answer", ANSWERS)
+async def test_an_answer_that_is_none_is_the_end_of_the_other_side(answer: str) -> None:
+    here, there = socket.socketpair()
+    near = await asyncio.open_unix_connection(sock=here)
+    far = await asyncio.open_unix_connection(sock=there)
+    async with RemoteBackend(*near) as remote:
+        call = asyncio.create_task(remote.capabilities())
+        await far[0].readexactly(4)
+        far[1].write(len(ANSWERS[answer]).to_bytes(4, "big") + ANSWERS[answer])
+        with pytest.raises(ProviderUnavailable, match="cannot be understood"):
+            await call
+    far[1].close()
+
+
 async def test_the_serving_side_ends_with_the_pipe_and_cancels_what_is_under_way() -> None:
     here, there = socket.socketpair()
     near = await asyncio.open_unix_connection(sock=here)

@@ -109,7 +109,8 @@ def test_an_error_inside_a_function_entry_point_has_its_line(refused: Refused) -
             None,
             "binds x (int), rows (list); it defines build(), which spec",
         ),
-        ("import math", None, "binds nothing at module level"),
+        ("x = 1", None, "the code binds no circuit: it binds x (int); assign the circuit to qc"),
+        ("import math", None, "binds nothing at module level; assign the circuit to qc"),
         (
             bind("bell", 1),
             "belle",

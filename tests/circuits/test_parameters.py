@@ -46,6 +46,19 @@ def test_wrong_names_are_answered_with_the_known_ones(
     assert said in error.message
 
 
+@pytest.mark.parametrize("name", ["n", "y"])
+def test_a_name_that_yaml_has_made_a_boolean_of_is_to_be_quoted(refused: Refused, name: str) -> None:
+    read = {"n": "false", "y": "true"}[name]
+    advice = "; YAML reads an unquoted n, y, on, off, yes or no as a boolean: quote the name"
+    circuit = f"qc = QuantumCircuit(1)\nqc.rx(Parameter('{name}'), 0)\nqc.measure_all()"
+    error = refused(circuit, None, [{read: 2}])
+    assert error.message.startswith(f"no parameter is named {read}; ")
+    assert error.message.endswith(advice)
+    error = refused(f"def build({name}): pass", "build", [{read: 2}])
+    assert error.message.startswith(f"function build needs a value for {name}; ")
+    assert error.message.endswith(advice)
+
+
 def test_parameters_for_a_circuit_that_has_none_are_a_mistake(refused: Refused) -> None:
     error = refused("qc = QuantumCircuit(1, 1)\nqc.measure(0, 0)", None, [{"a": 1}])
     assert (

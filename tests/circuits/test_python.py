@@ -236,6 +236,31 @@ def test_a_traceback_steers_no_terminal_and_can_be_sent(refused: Refused) -> Non
     msgspec.msgpack.encode(error.failure())
 
 
+RUNS_CIRCUITS = {
+    "another provider": "import qiskit_ibm_runtime",
+    "Aer of old": "from qiskit import Aer",
+    "execute of old": "from qiskit import QuantumCircuit, execute",
+    "a primitive of old": "from qiskit.primitives import Sampler",
+}
+
+
+@pytest.mark.parametrize("script", RUNS_CIRCUITS)
+def test_a_script_that_runs_its_circuits_is_told_who_does_so(refused: Refused, script: str) -> None:
+    error = refused(RUNS_CIRCUITS[script])
+    assert (error.reason, error.line) == (Reason.USER_CODE_ERROR, 2)
+    assert error.message.endswith("leave out Aer, backends and run()")
+
+
+def test_a_hint_stays_whole_behind_a_long_message(refused: Refused) -> None:
+    error = refused("raise PermissionError(1, 'x' * 10_000)")
+    assert len(error.message) == 500
+    assert error.message.endswith("but those of its scratch folder")
+
+
+def test_an_error_of_the_codes_own_gets_no_hint(refused: Refused) -> None:
+    assert refused("raise PermissionError('mine')").message == "PermissionError: mine (line 2)"
+
+
 def test_running_out_of_memory_is_not_blamed_on_the_code(python: Python) -> None:
     with pytest.raises(MemoryError):
         python("raise MemoryError")

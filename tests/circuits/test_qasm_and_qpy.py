@@ -75,6 +75,67 @@ def test_openqasm_reads_no_files(tmp_path: Path, text: str) -> None:
     assert refused(text.encode()).reason is Reason.CIRCUIT_SYNTAX_ERROR
 
 
+WITHOUT_MEASUREMENT = {
+    "2": (QASM2.replace("measure q -> c;", ""), "add a register of bits and `measure q -> c;`"),
+    "3": (QASM3.replace("c = measure q;", ""), "add a register of bits and `c = measure q;`"),
+}
+
+
+@pytest.mark.parametrize("language", WITHOUT_MEASUREMENT)
+def test_openqasm_that_measures_nothing_is_told_how_in_its_own_words(language: str) -> None:
+    text, remedy = WITHOUT_MEASUREMENT[language]
+    error = refused(text.encode())
+    assert error.reason is Reason.NO_MEASUREMENT
+    assert error.message.startswith("the circuit measures no qubit into a classical bit")
+    assert error.message.endswith(remedy)
+
+
+PYTHON = b"# a comment\nfrom qiskit import QuantumCircuit\nqc = QuantumCircuit(1, 1)\nqc.measure(0, 0)\n"
+
+
+@pytest.mark.parametrize(
+    ("content", "given", "is_in"),
+    [
+        (PYTHON, Format.QASM2, "python"),
+        (PYTHON, Format.QASM3, "python"),
+        (PYTHON, Format.QPY, "python"),
+        (QASM2.encode(), Format.QPY, "qasm2"),
+        (QASM3.encode(), Format.QASM2, "qasm3"),
+        (freeze([a_bell()]), Format.QASM3, "qpy"),
+        (QASM3.encode(), Format.PYTHON, "qasm3"),
+    ],
+)
+def test_another_language_than_was_given_is_named_with_the_field(
+    content: bytes, given: Format, is_in: str
+) -> None:
+    error = refused(content, given)
+    assert error.message.endswith(f"; this looks like {is_in}: set spec.circuit.format to {is_in}")
+    assert "upgrade" not in error.message
+
+
+def test_an_error_in_the_language_that_was_given_says_nothing_of_another() -> None:
+    assert (
+        "this looks like" not in refused(QASM3.replace("h q", "nosuchgate q").encode(), Format.QASM3).message
+    )
+    assert "this looks like" not in refused(b"qubit q; q", Format.QASM3).message
+
+
+def test_bytes_without_the_mark_of_qpy_are_not_said_to_be_too_new() -> None:
+    error = refused(b"\x00\x01\x02", Format.QPY)
+    assert error.reason is Reason.CIRCUIT_INVALID
+    assert "the source is no QPY" in error.message
+    assert "spec.circuit.format" in error.message
+
+
+@pytest.mark.parametrize("given", [None, *Format])
+def test_a_notebook_is_to_be_exported(given: Format | None) -> None:
+    notebook = b'{"cells": [{"cell_type": "code", "source": ["qc = 1"]}], "metadata": {}, "nbformat": 4}\n'
+    error = refused(notebook, given)
+    assert error.reason is Reason.CIRCUIT_SYNTAX_ERROR
+    assert "the source is a Jupyter notebook" in error.message
+    assert "export it as a script" in error.message
+
+
 def test_a_circuit_of_a_qpy_file_is_chosen_by_name() -> None:
     content = freeze([a_bell("first"), a_bell("second")])
     assert [built.name for built in load(content)] == ["first", "second"]

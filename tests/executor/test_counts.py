@@ -236,7 +236,18 @@ async def test_wider_noisy_circuits_are_simulated_shot_by_shot(place: Workplace)
 async def test_an_unknown_device_lists_the_known_ones(place: Workplace) -> None:
     failure = await place.failure(an_order(noise_model="manilla"))
     assert failure.reason == Reason.INVALID_SPEC
-    assert "may be guadalupe, manila, nairobi, sherbrooke, torino" in failure.message
+    assert (
+        "spec.execution.noiseModel may be guadalupe, manila, nairobi, sherbrooke, torino" in failure.message
+    )
+
+
+async def test_a_device_that_the_backend_names_is_corrected_there(place: Workplace) -> None:
+    field = "spec.noiseModel of QiskitBackend noisy"
+    failure = await place.failure(an_order(noise_model="manilla", noise_field=field))
+    assert f"; {field} may be guadalupe, manila," in failure.message
+    code = BELL.replace("QuantumCircuit(2)", "QuantumCircuit(6)")
+    failure = await place.failure(an_order(code, noise_model="manila", noise_field=field))
+    assert failure.message.endswith(f"choose a larger device in {field}")
 
 
 async def test_a_device_that_is_too_small_says_so(place: Workplace) -> None:
@@ -274,6 +285,8 @@ async def test_a_circuit_of_more_qubits_than_its_backend_takes_is_refused_where_
     failure = await place.failure(an_order(most_qubits=1))
     assert failure.reason == Reason.INSUFFICIENT_RESOURCES
     assert "has 2 qubits, and its backend takes at most 1" in failure.message
+    one = an_order(BELL.replace("(2)", "(1, name='circuit')").replace("qc.cx(0, 1)", ""), most_qubits=0)
+    assert (await place.failure(one)).message.startswith("the circuit has 1 qubit, and its backend takes")
 
 
 async def test_every_circuit_of_a_list_has_its_counts_and_its_seed(place: Workplace) -> None:

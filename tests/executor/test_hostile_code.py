@@ -202,6 +202,7 @@ REFUSED = "forge({{'type': 'refused', 'failure': {{'reason': '{}', 'message': 'x
             "deep = b'\\x82\\xa4type\\xa7refused\\xa1x' + b'\\x91' * 100_000\nforge_bytes(deep); os._exit(0)",
             Reason.USER_CODE_ERROR,
         ),
+        ("forge_bytes(b'\\x81\\xa4type\\xa1\\xff'); os._exit(0)", Reason.USER_CODE_ERROR),
         (
             "forge({'type': 'done', 'versions': {}, 'device': None, 'qpy': None}); os._exit(0)",
             Reason.USER_CODE_ERROR,
@@ -214,6 +215,7 @@ REFUSED = "forge({{'type': 'refused', 'failure': {{'reason': '{}', 'message': 'x
         "no frame",
         "no answer",
         "an answer that is nested without end",
+        "a type that is not UTF-8",
         "an end without counts",
         "a reason to try again",
         "no reason",

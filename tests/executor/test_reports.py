@@ -65,6 +65,19 @@ def test_a_crash_is_named_and_its_last_words_are_kept() -> None:
     assert failed.value.failure.traceback == "last words"
 
 
+def test_what_is_too_large_is_told_the_bound_and_what_to_do() -> None:
+    for stage, said in (
+        (Stage.BUILDING, "the circuits take more than 64 MiB, the most that one job may have; build fewer"),
+        (
+            Stage.RUNNING,
+            "the counts take more than 64 MiB, the most that one job may have wherever they go; use",
+        ),
+    ):
+        with pytest.raises(Failed) as failed:
+            check_end(an_outcome(OutputExceeded("messages")), stage, 10, None)
+        assert failed.value.failure.message.startswith(said)
+
+
 def test_a_good_end_is_none() -> None:
     check_end(an_outcome(Exited(0)), Stage.BUILDING, 10, None)
 

@@ -132,6 +132,23 @@ async def test_a_sweep_has_counts_for_each_binding(start: Start, gateway: Gatewa
     assert gateway.results[0].summary.circuits == 2
 
 
+async def test_the_summary_describes_the_widest_of_several_circuits(
+    start: Start, gateway: GatewayStub
+) -> None:
+    code = """
+from qiskit import QuantumCircuit
+circuits = [QuantumCircuit(n, name=f"of-{n}") for n in (2, 5, 3)]
+for one in circuits:
+    one.x(range(one.num_qubits))
+    one.measure_all()
+"""
+    ended = await (await start(an_order(code))).ended()
+    assert ended.code == 0, ended.stderr
+    summary = gateway.results[0].summary
+    assert (summary.circuit.name, summary.circuit.qubits, summary.circuits) == ("of-5", 5, 3)
+    assert summary.top_counts == {"11": 1024}
+
+
 async def test_a_pickle_loads_without_qiskit_and_says_the_same(start: Start, gateway: GatewayStub) -> None:
     await (await start(an_order(output=Output(type="configmap", format="pickle")))).ended()
     content = gateway.results[0].extras["results.pickle"]

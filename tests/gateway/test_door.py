@@ -60,6 +60,7 @@ async def test_work_has_what_its_backend_says_though_the_cache_lags(client: Clie
         order = (await world.call("GET", "/v1/work", token)).read(WorkOrder)
         await gateway.stop()
     assert (order.execution.noise_model, order.limits.qubits) == ("manila", 5)
+    assert order.execution.noise_field == "spec.noiseModel of QiskitBackend noisy"
 
 
 async def test_no_work_of_a_backend_that_was_deleted_is_run_without_it(world: World) -> None:
@@ -186,10 +187,15 @@ async def test_a_result_that_is_too_large_is_refused_with_a_way_out(world: World
     assert "pvc" in refused.read(Refusal).message
 
 
-async def test_a_body_that_is_no_message_is_a_bad_request(world: World) -> None:
+@pytest.mark.parametrize(
+    "body",
+    [Accepted(location="x"), b'{"job_uid": "\xff"}', b'{"job_uid": ' + b"[" * 5_000],
+    ids=["another message", "a string that is not UTF-8", "nested without end"],
+)
+async def test_a_body_that_is_no_message_is_a_bad_request(world: World, body: Accepted | bytes) -> None:
     _, _, token = await world.running("garbage")
-    assert (await world.call("POST", "/v1/result", token, Accepted(location="x"))).status == 400
-    assert (await world.call("POST", "/v1/progress", token, Accepted(location="x"))).status == 400
+    assert (await world.call("POST", "/v1/result", token, body)).status == 400
+    assert (await world.call("POST", "/v1/progress", token, body)).status == 400
 
 
 async def test_two_replicas_share_one_authority_and_answer_alike(world: World) -> None:

@@ -108,14 +108,17 @@ class World:
         answer = await self.client.raw("POST", path, body=msgspec.json.encode({"spec": spec}))
         return str(msgspec.json.decode(answer)["status"]["token"])
 
-    async def call(self, method: str, path: str, token: str, body: msgspec.Struct | None = None) -> Answer:
+    async def call(
+        self, method: str, path: str, token: str, body: msgspec.Struct | bytes | None = None
+    ) -> Answer:
+        content = body if isinstance(body, bytes) else msgspec.json.encode(body)
         context = ssl.create_default_context(cadata=self.gateway.bundle_pem)
         async with (
             aiohttp.ClientSession() as session,
             session.request(
                 method,
                 f"https://127.0.0.1:{self.gateway.port}{path}",
-                data=None if body is None else io.BytesIO(msgspec.json.encode(body)),
+                data=None if body is None else io.BytesIO(content),
                 headers={"Authorization": f"Bearer {token}"},
                 ssl=context,
                 server_hostname="qiskit-operator-gateway",

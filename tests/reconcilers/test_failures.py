@@ -137,7 +137,7 @@ def test_a_pod_that_no_node_takes_says_what_its_circuit_needs() -> None:
     cause = waiting_cause(pod.view, circuit)
     assert cause is not None
     assert cause.message.startswith(
-        "40 qubits with method statevector need 16Ti of memory; another execution.method"
+        "40 qubits with method statevector need 16Ti of memory; another spec.execution.method"
     )
     assert cause.message.endswith("(Unschedulable: 0/3 nodes are available: 3 Insufficient memory.)")
     small = waiting_cause(pod.view, CircuitMetadata(qubits=2, method="stabilizer", memory_bytes=3))

@@ -261,7 +261,7 @@ def test_what_holds_a_pod_up_is_shown_once_and_taken_back() -> None:
 def test_a_pod_that_does_not_begin_in_time_fails_with_its_cause(pod: Any, reason: str) -> None:
     status = recorded(a_world(SUBMITTED, pod, seconds=600, state=State.QUEUED)).status
     assert (status.phase, status.reason) == (Phase.FAILED, reason)
-    assert "timeouts.pending, 10m" in (status.message or "")
+    assert "spec.timeouts.pending, 10m" in (status.message or "")
 
 
 @pytest.mark.parametrize("state", [State.RUNNING, State.SUCCEEDED, State.FAILED, State.CANCELLED])
@@ -540,9 +540,10 @@ class TestSettling:
         assert status.results is not None
         assert status.results.location == "result-job-1"
 
-    def test_a_result_whose_summary_cannot_be_read_completes_the_job_all_the_same(self) -> None:
+    @pytest.mark.parametrize("summary", ["{", '{"x": ' + "[" * 4000], ids=["cut off", "nested without end"])
+    def test_a_result_whose_summary_cannot_be_read_completes_the_job_all_the_same(self, summary: str) -> None:
         result = a_result()
-        annotations = {**result.metadata.annotations, "quantum.io/summary": "{"}
+        annotations = {**result.metadata.annotations, "quantum.io/summary": summary}
         result = msgspec.structs.replace(
             result, metadata=msgspec.structs.replace(result.metadata, annotations=annotations)
         )

@@ -104,9 +104,16 @@ def test_a_limit_that_cannot_hold_the_state_is_told_with_what_can() -> None:
     resources = size(asking(limits={"memory": "4Gi"}), NOTHING, circuit)
     assert shortage(resources, circuit) == (
         "28 qubits with method statevector need at least 4Gi128Mi, and the memory limit is 4Gi: raise "
-        "resources.limits.memory, or choose another execution.method"
+        "spec.resources.limits.memory, or choose another spec.execution.method"
     ).replace("4Gi128Mi", "4224Mi")
     assert shortage(size(asking(limits={"memory": "4224Mi"}), NOTHING, circuit), circuit) is None
+
+
+def test_one_qubit_is_one() -> None:
+    circuit = a_circuit(memory=32, qubits=1)
+    said = shortage(size(asking(limits={"memory": "64Mi"}), NOTHING, circuit), circuit)
+    assert said is not None
+    assert said.startswith("1 qubit with method statevector needs at least ")
 
 
 def test_a_limit_in_thousandths_of_a_byte_is_told_what_its_suffix_means() -> None:

@@ -158,7 +158,7 @@ def test_the_next_step(world: World, want: object) -> None:
                 examination=SourceMissing("ConfigMap x does not exist yet"),
             ),
             "SourceNotFound",
-            "ConfigMap x does not exist yet, and timeouts.pending, 10m, is over",
+            "ConfigMap x does not exist yet, and spec.timeouts.pending, 10m, is over",
             id="a source that did not come in time",
         ),
         pytest.param(
@@ -168,7 +168,7 @@ def test_the_next_step(world: World, want: object) -> None:
                 output=OutputAbsent("PersistentVolumeClaim x does not exist yet"),
             ),
             "Unschedulable",
-            "PersistentVolumeClaim x does not exist yet, and timeouts.pending, 10m, is over",
+            "PersistentVolumeClaim x does not exist yet, and spec.timeouts.pending, 10m, is over",
             id="a volume that did not come in time",
         ),
         pytest.param(

@@ -289,6 +289,12 @@ async def test_a_name_with_a_private_address_is_forbidden(world: World) -> None:
     assert world.private.asked == []
 
 
+async def test_a_host_that_there_is_not_is_named_with_its_field(world: World) -> None:
+    said = await world.fetch(Names(), "https://githup.example/code.py")
+    assert (said.reason, said.retryable) == ("SourceNotFound", True)
+    assert said.message == "there is no host githup.example; correct its name in spec.circuit.url"
+
+
 @pytest.mark.parametrize("addresses", [[PRIVATE, PUBLIC], [PUBLIC, PRIVATE]])
 async def test_of_several_addresses_only_public_ones_are_tried(world: World, addresses: list[str]) -> None:
     names = Names(public=[addresses])

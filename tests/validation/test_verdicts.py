@@ -157,10 +157,38 @@ async def test_hostile_code_fails_as_the_users_own_error(post: Post, deed: str) 
     (error,) = (await post("/validate", code=HOSTILE[deed]))["errors"]
     assert error["reason"] == "UserCodeError"
     assert "PermissionError" in error["message"]
+    assert "in a sandbox without a network or other programs" in error["message"]
+
+
+SCRIPTS = {
+    "the simulator": ("from qiskit_aer import AerSimulator", "leave out Aer, backends and run()"),
+    "a download": (
+        "import urllib.request\nurllib.request.urlopen('https://example.org')",
+        "in a sandbox without a network",
+    ),
+    "a host by its name": (
+        "import socket\nsocket.getaddrinfo('example.org', 443)",
+        "in a sandbox without a network",
+    ),
+    "another package": ("import pennylane", "nothing can be installed"),
+    "a drawing": (BELL + "qc.draw('mpl')", "nothing can be installed"),
+}
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+async def test_what_works_on_the_command_line_alone_is_told_why_it_does_not_here(
+    post: Post, script: str
+) -> None:
+    code, said = SCRIPTS[script]
+    (error,) = (await post("/validate", code=code))["errors"]
+    assert error["reason"] == "UserCodeError"
+    assert said in error["message"]
+    assert "pip install" not in f"{error['message']}{error['traceback']}"
 
 
 FORGED = {
     "nested without end": "b'\\x82\\xa4type\\xa7refused\\xa1x' + b'\\x91' * 50_000",
+    "a string that is not UTF-8": "b'\\x81\\xa6reason' + b'\\xa1\\xff'",
     "a depth that no status holds": "encode(dict(valid, depth=1 << 63))",
     "a negative width": "encode(dict(valid, qubits=-1))",
     "a gate's number": "encode(dict(valid, gate_types={'h': 1 << 63}))",
@@ -203,6 +231,7 @@ async def test_code_that_uses_its_scratch_folder_gets_no_verdict(post: Post, use
     said = await post("/validate", code=SCRATCH[use])
     assert (said["verdict"], said["errors"], said["reason"]) == ("unknown", [], "ValidationWithoutFolder")
     assert "scratch folder" in said["message"]
+    assert "without a network" not in said["message"]
 
 
 async def test_a_file_that_is_not_there_is_the_codes_own_error(post: Post) -> None:
@@ -218,6 +247,7 @@ async def test_code_leaves_nothing_behind_for_the_next(post: Post) -> None:
 MALFORMED = {
     "nested without end": b'{"code": "x", "more": ' + b"[" * 100_000,
     "no JSON": b"qc = QuantumCircuit(2)",
+    "a string that is not UTF-8": b'{"code": "\xff"}',
     "neither code nor source": b"{}",
     "both": b'{"code": "x", "source": "eA=="}',
     "an unknown format": b'{"code": "x", "format": "fortran"}',
