@@ -171,6 +171,17 @@ def test_a_second_up_leaves_the_first_alone(tmp_path: Path) -> None:
         assert home.owner() == os.getpid()
 
 
+@pytest.mark.parametrize("command", ["up", "down", "demo"])
+def test_ctrl_c_before_all_is_imported_is_no_traceback(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    interrupting = tmp_path / "rich.py"
+    interrupting.write_text("import signal; signal.raise_signal(signal.SIGINT)")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    done = localcluster(Home(tmp_path / "home"), command)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "Interrupted.\n", "")
+
+
 def test_down_with_nothing_running_says_so(tmp_path: Path) -> None:
     done = localcluster(Home(tmp_path / "home"), "down")
     assert (done.returncode, done.stdout.strip()) == (0, "There was nothing to end.")
