@@ -21,7 +21,7 @@ from localcluster.binaries import ensure_binaries
 from localcluster.home import AlreadyRunning, Home
 from localcluster.kubectl import Kubectl, KubectlFailed
 from localcluster.platform import require_linux
-from localcluster.progress import to_stderr
+from localcluster.progress import step, to_stderr
 
 _STOP_SECONDS = 30.0
 _POLL_SECONDS = 0.1
@@ -44,7 +44,8 @@ def up(home: Home, console: Console) -> int:
             process = _begin(home, lock)
         ready = _follow(home, process, console)
     except KeyboardInterrupt:
-        down(home, console)
+        with _uninterrupted("Still stopping ..."):
+            down(home, console)
         raise
     if not ready:
         console.print(f"[red]The cluster did not start.[/] The whole story is in {home.log}")
@@ -62,14 +63,9 @@ def up(home: Home, console: Console) -> int:
 def down(home: Home, console: Console) -> int:
     """End the cluster and remove all of it; the exit code."""
     owner = home.owner()
-    if owner is not None:
-        try:
-            process = os.pidfd_open(owner)
-        except ProcessLookupError:
-            pass
-        else:
-            _end(process)
-            os.close(process)
+    if owner is not None and not _end(owner):
+        console.print(f"[red]Process {owner} does not end[/], not even by SIGKILL. Nothing was removed.")
+        return 1
     there = home.folder.exists()
     shutil.rmtree(home.folder, ignore_errors=True)
     console.print("Ended and removed." if there else "There was nothing to end.")
@@ -99,13 +95,19 @@ async def status(home: Home, console: Console) -> int:
 
 
 @contextmanager
-def _uninterrupted() -> Iterator[None]:
-    """Keep Ctrl-C back until the block is over: in it begins what whoever interrupts has to be able to find."""
+def _uninterrupted(answer: str = "") -> Iterator[None]:
+    """Keep Ctrl-C back until the block is over, saying `answer` meanwhile.
+
+    In the block something begins or ends of which whoever interrupts is told afterwards how it stands.
+    """
     interrupted = False
 
     def remember(*_: object) -> None:
         nonlocal interrupted
         interrupted = True
+        if answer:
+            # Past the buffer, in whose use this may have come.
+            os.write(2, f"{answer}\n".encode())
 
     # A handler, unlike a mask, is nothing that the processes which are started meanwhile inherit.
     before = signal.signal(signal.SIGINT, remember)
@@ -148,15 +150,23 @@ def _follow(home: Home, process: subprocess.Popen[bytes], console: Console) -> b
             time.sleep(_POLL_SECONDS)
 
 
-def _end(process: int) -> None:
-    """SIGTERM, and SIGKILL if that is not enough. What a killed one leaves, its keepers end."""
-    for number in (signal.SIGTERM, signal.SIGKILL):
-        try:
-            signal.pidfd_send_signal(process, number)
-        except ProcessLookupError:
-            return
-        if select.select([process], [], [], _STOP_SECONDS)[0]:
-            return
+def _end(pid: int) -> bool:
+    """SIGTERM, and SIGKILL if that is not enough; whether it has ended. What a killed one leaves, its keepers end."""
+    try:
+        process = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return True
+    try:
+        with step(to_stderr, "Stopping"):
+            for number in (signal.SIGTERM, signal.SIGKILL):
+                signal.pidfd_send_signal(process, number)
+                if select.select([process], [], [], _STOP_SECONDS)[0]:
+                    return True
+        return False
+    except ProcessLookupError:
+        return True
+    finally:
+        os.close(process)
 
 
 def _command(name: str) -> str:

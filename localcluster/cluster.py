@@ -46,7 +46,7 @@ class LocalCluster:
         async with AsyncExitStack() as stack:
             try:
                 async with asyncio.TaskGroup() as group:
-                    group.create_task(asyncio.to_thread(compile_packages))
+                    group.create_task(compile_packages())
                     report("Starting etcd, kube-apiserver, kube-controller-manager and kube-scheduler ...")
                     plane = await stack.enter_async_context(ControlPlane.start(directory, report=report))
                     report("Starting the node; installing the kinds and the operator's rights ...")

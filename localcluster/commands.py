@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import signal
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -25,18 +26,27 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = _parser().parse_args(argv)
     # Lines are left whole, so that a path can be copied; only the demo draws tables.
     console = Console(highlight=False, soft_wrap=arguments.command != "demo")
+    home = Home(arguments.folder.resolve())
     try:
-        return _run(arguments, console)
+        return _run(arguments, home, console)
     except EXPECTED_FAILURES as error:
         console.print(str(error), style="red", markup=False)
         return 1
     except KeyboardInterrupt:
-        console.print("Interrupted; nothing is left running.")
+        # What comes now is over in a moment; another Ctrl-C would only make a traceback of it.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        console.print(f"Interrupted; {_left(arguments.command, home)}.", markup=False)
         return 130
 
 
-def _run(arguments: argparse.Namespace, console: Console) -> int:
-    home = Home(arguments.folder.resolve())
+def _left(command: str, home: Home) -> str:
+    """What an interrupted command leaves behind."""
+    if command in ("up", "down", "status") and home.taken():
+        return f"the cluster in {home.folder} has not ended, `make down` ends it"
+    return "nothing is left running"
+
+
+def _run(arguments: argparse.Namespace, home: Home, console: Console) -> int:
     match arguments.command:
         case "up":
             return background.up(home, console)

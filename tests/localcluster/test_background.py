@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import psutil
 import pytest
@@ -161,6 +161,100 @@ def test_an_interrupted_up_leaves_nothing_running_however_early(tmp_path: Path) 
         localcluster(home, "down")  # where this fails, a whole cluster would be left
 
 
+@pytest.fixture
+def endless_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An etcd that does nothing: the API server waits for it, and the start with it."""
+    pretend_etcd(tmp_path / "assets", "exec sleep 600", monkeypatch)
+
+
+def pretend_etcd(assets: Path, script: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    fake = assets / "etcd"
+    fake.parent.mkdir()
+    fake.write_text(f'#!/bin/sh\n[ "$1" = --version ] && echo "etcd Version: 3.6.16" && exit\n{script}\n')
+    fake.chmod(0o755)
+    monkeypatch.setenv("KUBEBUILDER_ASSETS", str(assets))
+
+
+def until_said(stream: IO[str] | None, text: str) -> None:
+    assert stream is not None
+    said = []
+    for line in stream:
+        said.append(line)
+        if text in line:
+            return
+    pytest.fail(f"not said: {text}, only {said}")
+
+
+@pytest.mark.timeout(300)
+def test_a_start_that_is_under_way_ends_when_it_is_asked_to(tmp_path: Path, endless_start: None) -> None:
+    home = Home(tmp_path / "home")
+    with home.take() as lock:
+        command = [sys.executable, "-m", "localcluster.daemon", str(home.folder), str(lock.fileno())]
+        daemon = subprocess.Popen(
+            command, cwd=ROOT, pass_fds=(lock.fileno(),), stderr=subprocess.PIPE, text=True
+        )
+    with daemon:
+        try:
+            until_said(daemon.stderr, "Starting etcd")
+            etcd = home.cluster / "logs" / "etcd.log"
+            while not etcd.exists():
+                assert daemon.poll() is None
+                time.sleep(0.01)
+            processes = family(daemon.pid)[1:]
+            daemon.terminate()
+            # A start that had run to its end would have failed.
+            assert daemon.wait(250) == 0
+        finally:
+            daemon.kill()
+    until_ended(processes)
+
+
+@pytest.mark.timeout(300)
+def test_further_interrupts_are_told_that_it_still_stops(tmp_path: Path, endless_start: None) -> None:
+    home = Home(tmp_path / "home")
+    command = [sys.executable, "-m", "localcluster", "--folder", str(home.folder), "up"]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as up:
+        try:
+            until_said(up.stdout, "Starting etcd")
+            (daemon,) = daemons_of(psutil.Process(up.pid))
+            daemon.suspend()  # until told otherwise it hears nothing
+            up.send_signal(signal.SIGINT)
+            until_said(up.stderr, "Stopping ...")
+            for _ in range(2):
+                up.send_signal(signal.SIGINT)
+                until_said(up.stderr, "Still stopping ...")
+            assert home.owner() == daemon.pid
+            daemon.resume()
+            said, _ = up.communicate(timeout=120)
+            assert (up.returncode, "nothing is left running" in said) == (130, True)
+            until_ended([daemon])
+        finally:
+            up.kill()
+            localcluster(home, "down")  # where this fails, a whole cluster would be left
+
+
+def test_an_interrupted_down_says_what_is_still_there(tmp_path: Path) -> None:
+    home = Home(tmp_path / "home")
+    deaf = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('deaf', flush=True); input()"
+    with (
+        home.take() as lock,
+        subprocess.Popen(
+            [sys.executable, "-c", deaf], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        ) as owner,
+    ):
+        until_said(owner.stdout, "deaf")
+        home.belongs_to(owner.pid, lock)
+        command = [sys.executable, "-m", "localcluster", "--folder", str(home.folder), "down"]
+        with subprocess.Popen(
+            command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        ) as down:
+            until_said(down.stderr, "Stopping ...")
+            down.send_signal(signal.SIGINT)
+            said, _ = down.communicate(timeout=120)
+        assert down.returncode == 130
+        assert said == f"Interrupted; the cluster in {home.folder} has not ended, `make down` ends it.\n"
+
+
 def test_a_second_up_leaves_the_first_alone(tmp_path: Path) -> None:
     home = Home(tmp_path / "home")
     with home.take():
@@ -191,13 +285,7 @@ def test_a_failed_start_says_why_and_leaves_nothing_running(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # An etcd that is none: the API server finds nobody and the start fails.
-    fake = tmp_path / "assets" / "etcd"
-    fake.parent.mkdir()
-    fake.write_text(
-        '#!/bin/sh\n[ "$1" = --version ] && echo "etcd Version: 3.6.16" && exit\necho out of order; exit 3\n'
-    )
-    fake.chmod(0o755)
-    monkeypatch.setenv("KUBEBUILDER_ASSETS", str(fake.parent))
+    pretend_etcd(tmp_path / "assets", "echo out of order; exit 3", monkeypatch)
     home = Home(tmp_path / "home")
     failed = localcluster(home, "up")
     assert failed.returncode == 1
