@@ -17,7 +17,7 @@ from localcluster.kubectl import Kubectl, KubectlFailed
 from localcluster.manifests import install
 from localcluster.node.settings import NodeSettings
 from localcluster.node.start import LocalNode
-from localcluster.operator_pods import OperatorPorts, start_operator
+from localcluster.operator_pods import OperatorPorts, keep_operator, start_operator
 from localcluster.platform import Unsupported
 from localcluster.progress import Report, silent
 
@@ -62,4 +62,9 @@ class LocalCluster:
             configuration = await load_configuration(str(plane.kubeconfig))
             async with Client(configuration, user_agent="qiskit-local") as client:
                 ports = await start_operator(client, plane)
-            yield cls(plane, node, kubectl, ports)
+                keeping = asyncio.create_task(keep_operator(client, ports, report), name="operator's pods")
+                try:
+                    yield cls(plane, node, kubectl, ports)
+                finally:
+                    keeping.cancel()
+                    await asyncio.wait({keeping})
