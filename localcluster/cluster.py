@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kube import Client, load_configuration
+from localcluster.binaries import CacheUnusable
 from localcluster.bytecode import compile_packages
 from localcluster.controlplane import ControlPlane, StartFailed
 from localcluster.gobuild import BuildFailed
@@ -21,7 +22,7 @@ from localcluster.operator_pods import OperatorPorts, keep_operator, start_opera
 from localcluster.platform import Unsupported
 from localcluster.progress import Report, silent
 
-EXPECTED_FAILURES = (StartFailed, Unsupported, BuildFailed, NoToolchain, KubectlFailed)
+EXPECTED_FAILURES = (StartFailed, Unsupported, BuildFailed, NoToolchain, CacheUnusable, KubectlFailed)
 """What can keep a cluster from starting, each with a message for a person."""
 
 
