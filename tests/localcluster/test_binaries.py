@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from localcluster import versions
-from localcluster.binaries import ensure_binaries
+from localcluster.binaries import cache_root, ensure_binaries
 from localcluster.gobuild import BuildFailed
 from localcluster.versions import Binary, fingerprint
 
@@ -94,6 +94,14 @@ def test_a_build_needs_no_home(
         monkeypatch.setenv("HOME", home)
     binary = module(tmp_path / "hello", HELLO)
     assert ensure_binaries([binary], root=tmp_path / "cache")[binary.name].exists()
+
+
+def test_an_empty_home_is_as_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.delenv("HOME")
+    of_the_user = cache_root()
+    monkeypatch.setenv("HOME", "")
+    assert cache_root() == of_the_user
 
 
 @pytest.mark.parametrize(("name", "value"), [("HOME", "/dev/null"), ("XDG_CACHE_HOME", "/dev/null/cache")])
