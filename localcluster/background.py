@@ -10,15 +10,17 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from shlex import quote
 from typing import IO
 
 from rich.console import Console
+from rich.markup import escape
 
 from localcluster.binaries import ensure_binaries
-from localcluster.home import AlreadyRunning, Home
+from localcluster.home import AlreadyRunning, Home, State
 from localcluster.kubectl import Kubectl, KubectlFailed
 from localcluster.platform import require_linux
 from localcluster.progress import step, to_stderr
@@ -35,29 +37,44 @@ def up(home: Home, console: Console) -> int:
     try:
         lock = home.take()
     except AlreadyRunning:
-        how = "running" if home.state() is not None else "being started"
-        console.print(f"It is {how} already; `{_command('down')}` ends it.")
-        console.print(f"  export KUBECONFIG={home.kubeconfig}")
-        return 0
+        return _join(home, console)
     try:
         with lock, _uninterrupted():
             process = _begin(home, lock)
-        ready = _follow(home, process, console)
+        ready = _follow(home, lambda: process.poll() is not None, console)
     except KeyboardInterrupt:
         with _uninterrupted("Still stopping ..."):
             down(home, console)
         raise
     if not ready:
-        console.print(f"[red]The cluster did not start.[/] The whole story is in {home.log}")
+        console.print(f"[red]The cluster did not start.[/] The whole story is in {escape(str(home.log))}")
         return 1
-    state = home.state()
-    assert state is not None
-    console.print("[green]Ready.[/] Now:")
-    console.print(f"  export KUBECONFIG={home.kubeconfig}")
-    if shutil.which("kubectl") is None:
-        console.print(f"  alias kubectl={state.kubectl}")
-    console.print("  kubectl apply -f examples/bell.yaml && kubectl wait qjob/bell --for=condition=Complete")
+    _say_ready(ready, home, console)
     return 0
+
+
+def _join(home: Home, console: Console) -> int:
+    """What another `up` has started, or is starting: it is waited for, and left alone."""
+    if home.state() is not None:
+        console.print(f"It is running already; `{_command('down')}` ends it.")
+        console.print(f"  {_export(home)}", markup=False)
+        return 0
+    console.print(f"It is being started already; `{_command('down')}` ends it. Waiting until it is ready ...")
+    ready = _follow(home, lambda: not home.taken(), console)
+    if not ready:
+        console.print("[red]That start has ended without a cluster.[/]")
+        return 1
+    _say_ready(ready, home, console)
+    return 0
+
+
+def _say_ready(state: State, home: Home, console: Console) -> None:
+    console.print("[green]Ready.[/] Now:")
+    console.print(f"  {_export(home)}", markup=False)
+    if shutil.which("kubectl") is None:
+        # Quoted twice: an alias is read by the shell when it is made, and again when it is used.
+        console.print(f"  alias kubectl={quote(quote(state.kubectl))}", markup=False)
+    console.print("  kubectl apply -f examples/bell.yaml && kubectl wait qjob/bell --for=condition=Complete")
 
 
 def down(home: Home, console: Console) -> int:
@@ -76,9 +93,10 @@ async def status(home: Home, console: Console) -> int:
     """Say what runs; the exit code is 0 if a cluster does."""
     state = home.state()
     if home.owner() is None or state is None:
-        console.print(f"No cluster runs in {home.folder}. `{_command('up')}` starts one.")
+        console.print(f"No cluster runs in {home.folder}. `{_command('up')}` starts one.", markup=False)
         return 1
-    console.print(f"Running since {state.started} at {state.server}; KUBECONFIG={home.kubeconfig}")
+    console.print(f"Running since {state.started} at {state.server}.")
+    console.print(f"  {_export(home)}", markup=False)
     console.print(f"Metrics of the operator: {state.metrics}")
     if state.shortcoming:
         console.print(f"Note: {state.shortcoming}.")
@@ -87,10 +105,10 @@ async def status(home: Home, console: Console) -> int:
     try:
         answers = await asyncio.gather(*(kubectl(*question) for question in questions))
     except KubectlFailed as error:
-        console.print(f"[red]The API server does not answer:[/] {error}")
+        console.print(f"[red]The API server does not answer:[/] {escape(str(error))}")
         return 1
     for answer in answers:
-        console.print(answer.rstrip() or "(no jobs yet)", highlight=False)
+        console.print(answer.rstrip() or "(no jobs yet)", highlight=False, markup=False)
     return 0
 
 
@@ -138,13 +156,17 @@ def _begin(home: Home, lock: IO[str]) -> subprocess.Popen[bytes]:
     return process
 
 
-def _follow(home: Home, process: subprocess.Popen[bytes], console: Console) -> bool:
-    """Repeat what the process says until it is ready (True) or has ended (False)."""
-    with home.log.open() as log:
+def _follow(home: Home, over: Callable[[], bool], console: Console) -> State | None:
+    """Repeat what the process in the background says until the cluster is ready, or the process is `over` (None)."""
+    with ExitStack() as stack:
+        log: IO[str] | None = None
         while True:
-            ready, ended = home.state() is not None, process.poll() is not None
-            for line in log:
-                console.print(line.rstrip(), style="dim", highlight=False)
+            # In this order: what is said before the end has been read after it.
+            ended, ready = over(), home.state()
+            with suppress(FileNotFoundError):  # of somebody else's start it may not be there yet
+                log = log or stack.enter_context(home.log.open())
+            for line in log or ():
+                console.print(line.rstrip(), style="dim", highlight=False, markup=False)
             if ready or ended:
                 return ready
             time.sleep(_POLL_SECONDS)
@@ -167,6 +189,10 @@ def _end(pid: int) -> bool:
         return True
     finally:
         os.close(process)
+
+
+def _export(home: Home) -> str:
+    return f"export KUBECONFIG={quote(str(home.kubeconfig))}"
 
 
 def _command(name: str) -> str:

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import io
 import os
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
+import msgspec
 import psutil
 import pytest
 from rich.console import Console
 
 from localcluster.background import up
-from localcluster.home import AlreadyRunning, Home
+from localcluster.home import AlreadyRunning, Home, State
 from localcluster.kubectl import Kubectl
 
 pytestmark = pytest.mark.node
@@ -269,14 +272,75 @@ def test_an_interrupted_down_says_what_is_still_there(tmp_path: Path) -> None:
         assert said == f"Interrupted; the cluster in {home.folder} has not ended, `make down` ends it.\n"
 
 
-def test_a_second_up_leaves_the_first_alone(tmp_path: Path) -> None:
+@contextlib.contextmanager
+def second_up(home: Home) -> Iterator[subprocess.Popen[str]]:
+    """One that has begun to wait for the first."""
+    command = [sys.executable, "-m", "localcluster", "--folder", str(home.folder), "up"]
+    with subprocess.Popen(
+        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as process:
+        try:
+            until_said(process.stdout, "It is being started already")
+            yield process
+        finally:
+            process.kill()
+
+
+def test_a_second_up_waits_for_the_first_and_leaves_it_alone(tmp_path: Path) -> None:
     home = Home(tmp_path / "home")
-    with home.take():
-        home.log.write_text("of the first")
-        second = localcluster(home, "up")
-        assert (second.returncode, "It is being started already" in second.stdout) == (0, True)
-        assert home.log.read_text() == "of the first"
+    with home.take(), second_up(home) as second:
+        home.log.write_text("of the first\n")
+        until_said(second.stdout, "of the first")
+        state = State(server="https://127.0.0.1:1", kubectl="/usr/bin/kubectl", metrics="", started="")
+        home.state_file.write_bytes(msgspec.json.encode(state))
+        said, _ = second.communicate(timeout=90)
+        assert (second.returncode, f"export KUBECONFIG={home.kubeconfig}" in said) == (0, True)
+        assert home.log.read_text() == "of the first\n"
         assert home.owner() == os.getpid()
+
+
+def test_a_second_up_fails_with_the_first(tmp_path: Path) -> None:
+    home = Home(tmp_path / "home")
+    lock = home.take()
+    with lock, second_up(home) as second:
+        lock.close()
+        said, _ = second.communicate(timeout=90)
+    assert (second.returncode, "That start has ended without a cluster" in said) == (1, True)
+
+
+def test_an_interrupted_second_up_says_that_the_first_is_still_there(tmp_path: Path) -> None:
+    home = Home(tmp_path / "home")
+    with home.take(), second_up(home) as second:
+        second.send_signal(signal.SIGINT)
+        said, _ = second.communicate(timeout=90)
+        assert (second.returncode, "has not ended, `make down` ends it" in said) == (130, True)
+        assert home.owner() == os.getpid()
+
+
+def test_what_is_printed_for_the_shell_can_be_pasted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    home = Home(tmp_path / "my [red] path's (dir)" / "home")
+    kubectl = tmp_path / "other people's tools" / "kubectl"
+    kubectl.parent.mkdir()
+    kubectl.write_text('#!/bin/sh\necho "$KUBECONFIG"\n')
+    kubectl.chmod(0o755)
+    state = State(server="https://127.0.0.1:1", kubectl=str(kubectl), metrics="", started="")
+
+    def become_ready(_: float) -> None:
+        home.state_file.write_bytes(msgspec.json.encode(state))
+
+    monkeypatch.setattr("localcluster.background.shutil.which", lambda name: None)
+    monkeypatch.setattr("localcluster.background.time.sleep", become_ready)
+    for wanted in (2, 1):  # of a cluster that has become ready, and of one that runs already
+        said = io.StringIO()
+        with home.take():
+            assert up(home, Console(file=said, soft_wrap=True)) == 0
+        lines = [each for each in said.getvalue().splitlines() if "export" in each or "alias" in each]
+        assert len(lines) == wanted
+        lines.append("kubectl" if wanted == 2 else 'echo "$KUBECONFIG"')
+        shell = subprocess.run(
+            ["/bin/sh"], input="\n".join(lines), capture_output=True, text=True, check=True
+        )
+        assert shell.stdout == f"{home.kubeconfig}\n"
 
 
 @pytest.mark.parametrize("command", ["up", "down", "demo"])
