@@ -30,12 +30,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return _run(arguments, home, console)
     except EXPECTED_FAILURES as error:
-        console.print(str(error), style="red", markup=False)
+        console.print(str(error), style="red", markup=False, soft_wrap=True)
         return 1
     except KeyboardInterrupt:
         # What comes now is over in a moment; another Ctrl-C would only make a traceback of it.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
-        console.print(f"Interrupted; {_left(arguments.command, home)}.", markup=False)
+        console.print(f"Interrupted; {_left(arguments.command, home)}.", markup=False, soft_wrap=True)
         return 130
 
 

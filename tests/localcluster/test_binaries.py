@@ -104,12 +104,15 @@ def test_an_empty_home_is_as_none(monkeypatch: pytest.MonkeyPatch) -> None:
     assert cache_root() == of_the_user
 
 
+@pytest.mark.parametrize("command", ["up", "demo", "binaries"])
 @pytest.mark.parametrize(("name", "value"), [("HOME", "/dev/null"), ("XDG_CACHE_HOME", "/dev/null/cache")])
-def test_a_cache_that_cannot_be_written_is_named_in_one_line(tmp_path: Path, name: str, value: str) -> None:
+def test_a_cache_that_cannot_be_written_is_named_in_one_line(
+    tmp_path: Path, command: str, name: str, value: str
+) -> None:
     away = ("KUBEBUILDER_ASSETS", "XDG_CACHE_HOME")
     environment = {key: text for key, text in os.environ.items() if key not in away}
     done = subprocess.run(
-        [sys.executable, "-m", "localcluster", "binaries"],
+        [sys.executable, "-m", "localcluster", "--folder", str(tmp_path / "home"), command],
         cwd=ROOT,
         env=environment | {"PATH": str(tmp_path), name: value},
         capture_output=True,
