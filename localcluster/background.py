@@ -10,18 +10,20 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from shlex import quote
 from typing import IO
 
 from rich.console import Console
+from rich.markup import escape
 
 from localcluster.binaries import ensure_binaries
-from localcluster.home import AlreadyRunning, Home
+from localcluster.home import AlreadyRunning, Home, State
 from localcluster.kubectl import Kubectl, KubectlFailed
 from localcluster.platform import require_linux
-from localcluster.progress import to_stderr
+from localcluster.progress import step, to_stderr
 
 _STOP_SECONDS = 30.0
 _POLL_SECONDS = 0.1
@@ -35,41 +37,52 @@ def up(home: Home, console: Console) -> int:
     try:
         lock = home.take()
     except AlreadyRunning:
-        how = "running" if home.state() is not None else "being started"
-        console.print(f"It is {how} already; `{_command('down')}` ends it.")
-        console.print(f"  export KUBECONFIG={home.kubeconfig}")
-        return 0
+        return _join(home, console)
     try:
         with lock, _uninterrupted():
             process = _begin(home, lock)
-        ready = _follow(home, process, console)
+        ready = _follow(home, lambda: process.poll() is not None, console)
     except KeyboardInterrupt:
-        down(home, console)
+        with _uninterrupted("Still stopping ..."):
+            down(home, console)
         raise
     if not ready:
-        console.print(f"[red]The cluster did not start.[/] The whole story is in {home.log}")
+        console.print(f"[red]The cluster did not start.[/] The whole story is in {escape(str(home.log))}")
         return 1
-    state = home.state()
-    assert state is not None
-    console.print("[green]Ready.[/] Now:")
-    console.print(f"  export KUBECONFIG={home.kubeconfig}")
-    if shutil.which("kubectl") is None:
-        console.print(f"  alias kubectl={state.kubectl}")
-    console.print("  kubectl apply -f examples/bell.yaml && kubectl wait qjob/bell --for=condition=Complete")
+    _say_ready(ready, home, console)
     return 0
+
+
+def _join(home: Home, console: Console) -> int:
+    """What another `up` has started, or is starting: it is waited for, and left alone."""
+    if home.state() is not None:
+        console.print(f"It is running already; `{_command('down')}` ends it.")
+        console.print(f"  {_export(home)}", markup=False)
+        return 0
+    console.print(f"It is being started already; `{_command('down')}` ends it. Waiting until it is ready ...")
+    ready = _follow(home, lambda: not home.taken(), console)
+    if not ready:
+        console.print("[red]That start has ended without a cluster.[/]")
+        return 1
+    _say_ready(ready, home, console)
+    return 0
+
+
+def _say_ready(state: State, home: Home, console: Console) -> None:
+    console.print("[green]Ready.[/] Now:")
+    console.print(f"  {_export(home)}", markup=False)
+    if shutil.which("kubectl") is None:
+        # Quoted twice: an alias is read by the shell when it is made, and again when it is used.
+        console.print(f"  alias kubectl={quote(quote(state.kubectl))}", markup=False)
+    console.print("  kubectl apply -f examples/bell.yaml && kubectl wait qjob/bell --for=condition=Complete")
 
 
 def down(home: Home, console: Console) -> int:
     """End the cluster and remove all of it; the exit code."""
     owner = home.owner()
-    if owner is not None:
-        try:
-            process = os.pidfd_open(owner)
-        except ProcessLookupError:
-            pass
-        else:
-            _end(process)
-            os.close(process)
+    if owner is not None and not _end(owner):
+        console.print(f"[red]Process {owner} does not end[/], not even by SIGKILL. Nothing was removed.")
+        return 1
     there = home.folder.exists()
     shutil.rmtree(home.folder, ignore_errors=True)
     console.print("Ended and removed." if there else "There was nothing to end.")
@@ -80,9 +93,10 @@ async def status(home: Home, console: Console) -> int:
     """Say what runs; the exit code is 0 if a cluster does."""
     state = home.state()
     if home.owner() is None or state is None:
-        console.print(f"No cluster runs in {home.folder}. `{_command('up')}` starts one.")
+        console.print(f"No cluster runs in {home.folder}. `{_command('up')}` starts one.", markup=False)
         return 1
-    console.print(f"Running since {state.started} at {state.server}; KUBECONFIG={home.kubeconfig}")
+    console.print(f"Running since {state.started} at {state.server}.")
+    console.print(f"  {_export(home)}", markup=False)
     console.print(f"Metrics of the operator: {state.metrics}")
     if state.shortcoming:
         console.print(f"Note: {state.shortcoming}.")
@@ -91,21 +105,27 @@ async def status(home: Home, console: Console) -> int:
     try:
         answers = await asyncio.gather(*(kubectl(*question) for question in questions))
     except KubectlFailed as error:
-        console.print(f"[red]The API server does not answer:[/] {error}")
+        console.print(f"[red]The API server does not answer:[/] {escape(str(error))}")
         return 1
     for answer in answers:
-        console.print(answer.rstrip() or "(no jobs yet)", highlight=False)
+        console.print(answer.rstrip() or "(no jobs yet)", highlight=False, markup=False)
     return 0
 
 
 @contextmanager
-def _uninterrupted() -> Iterator[None]:
-    """Keep Ctrl-C back until the block is over: in it begins what whoever interrupts has to be able to find."""
+def _uninterrupted(answer: str = "") -> Iterator[None]:
+    """Keep Ctrl-C back until the block is over, saying `answer` meanwhile.
+
+    In the block something begins or ends of which whoever interrupts is told afterwards how it stands.
+    """
     interrupted = False
 
     def remember(*_: object) -> None:
         nonlocal interrupted
         interrupted = True
+        if answer:
+            # Past the buffer, in whose use this may have come.
+            os.write(2, f"{answer}\n".encode())
 
     # A handler, unlike a mask, is nothing that the processes which are started meanwhile inherit.
     before = signal.signal(signal.SIGINT, remember)
@@ -136,27 +156,43 @@ def _begin(home: Home, lock: IO[str]) -> subprocess.Popen[bytes]:
     return process
 
 
-def _follow(home: Home, process: subprocess.Popen[bytes], console: Console) -> bool:
-    """Repeat what the process says until it is ready (True) or has ended (False)."""
-    with home.log.open() as log:
+def _follow(home: Home, over: Callable[[], bool], console: Console) -> State | None:
+    """Repeat what the process in the background says until the cluster is ready, or the process is `over` (None)."""
+    with ExitStack() as stack:
+        log: IO[str] | None = None
         while True:
-            ready, ended = home.state() is not None, process.poll() is not None
-            for line in log:
-                console.print(line.rstrip(), style="dim", highlight=False)
+            # In this order: what is said before the end has been read after it.
+            ended, ready = over(), home.state()
+            with suppress(FileNotFoundError):  # of somebody else's start it may not be there yet
+                log = log or stack.enter_context(home.log.open())
+            for line in log or ():
+                console.print(line.rstrip(), style="dim", highlight=False, markup=False)
             if ready or ended:
                 return ready
             time.sleep(_POLL_SECONDS)
 
 
-def _end(process: int) -> None:
-    """SIGTERM, and SIGKILL if that is not enough. What a killed one leaves, its keepers end."""
-    for number in (signal.SIGTERM, signal.SIGKILL):
-        try:
-            signal.pidfd_send_signal(process, number)
-        except ProcessLookupError:
-            return
-        if select.select([process], [], [], _STOP_SECONDS)[0]:
-            return
+def _end(pid: int) -> bool:
+    """SIGTERM, and SIGKILL if that is not enough; whether it has ended. What a killed one leaves, its keepers end."""
+    try:
+        process = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return True
+    try:
+        with step(to_stderr, "Stopping"):
+            for number in (signal.SIGTERM, signal.SIGKILL):
+                signal.pidfd_send_signal(process, number)
+                if select.select([process], [], [], _STOP_SECONDS)[0]:
+                    return True
+        return False
+    except ProcessLookupError:
+        return True
+    finally:
+        os.close(process)
+
+
+def _export(home: Home) -> str:
+    return f"export KUBECONFIG={quote(str(home.kubeconfig))}"
 
 
 def _command(name: str) -> str:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kube import Client, load_configuration
+from localcluster.binaries import CacheUnusable
 from localcluster.bytecode import compile_packages
 from localcluster.controlplane import ControlPlane, StartFailed
 from localcluster.gobuild import BuildFailed
@@ -17,11 +18,11 @@ from localcluster.kubectl import Kubectl, KubectlFailed
 from localcluster.manifests import install
 from localcluster.node.settings import NodeSettings
 from localcluster.node.start import LocalNode
-from localcluster.operator_pods import OperatorPorts, start_operator
+from localcluster.operator_pods import OperatorPorts, keep_operator, start_operator
 from localcluster.platform import Unsupported
 from localcluster.progress import Report, silent
 
-EXPECTED_FAILURES = (StartFailed, Unsupported, BuildFailed, NoToolchain, KubectlFailed)
+EXPECTED_FAILURES = (StartFailed, Unsupported, BuildFailed, NoToolchain, CacheUnusable, KubectlFailed)
 """What can keep a cluster from starting, each with a message for a person."""
 
 
@@ -46,7 +47,7 @@ class LocalCluster:
         async with AsyncExitStack() as stack:
             try:
                 async with asyncio.TaskGroup() as group:
-                    group.create_task(asyncio.to_thread(compile_packages))
+                    group.create_task(compile_packages())
                     report("Starting etcd, kube-apiserver, kube-controller-manager and kube-scheduler ...")
                     plane = await stack.enter_async_context(ControlPlane.start(directory, report=report))
                     report("Starting the node; installing the kinds and the operator's rights ...")
@@ -62,4 +63,9 @@ class LocalCluster:
             configuration = await load_configuration(str(plane.kubeconfig))
             async with Client(configuration, user_agent="qiskit-local") as client:
                 ports = await start_operator(client, plane)
-            yield cls(plane, node, kubectl, ports)
+                keeping = asyncio.create_task(keep_operator(client, ports, report), name="operator's pods")
+                try:
+                    yield cls(plane, node, kubectl, ports)
+                finally:
+                    keeping.cancel()
+                    await asyncio.wait({keeping})

@@ -77,7 +77,7 @@ class ControlPlane:
         request (level Metadata). `api_only` starts just etcd and kube-apiserver: no garbage collection, no
         scheduling, no service accounts (pods are admitted without one). `apiserver_flags` adds or overrides
         flags by name, without dashes.
-        Raises `StartFailed`, `Unsupported`, `BuildFailed` or `NoToolchain`.
+        Raises `StartFailed`, `Unsupported`, `BuildFailed`, `NoToolchain` or `CacheUnusable`.
         """
         require_linux()
         binaries = await asyncio.to_thread(ensure_binaries, _needed(api_only), report)

@@ -19,13 +19,18 @@ from localcluster.cluster import EXPECTED_FAILURES, LocalCluster
 from localcluster.home import Home, State
 from localcluster.ports import LOOPBACK
 from localcluster.progress import to_stderr
+from localcluster.stopping import run_until
 
 
 async def keep(home: Home) -> None:
-    """Start a cluster in `home`, say when it is ready, and end it on SIGTERM."""
+    """Start a cluster in `home`, say when it is ready, and end it on SIGTERM, however far it has come."""
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    await run_until(_run(home), stop)
+
+
+async def _run(home: Home) -> None:
     async with LocalCluster.start(home.cluster, report=to_stderr) as cluster:
         write_secret(home.kubeconfig, cluster.plane.kubeconfig.read_bytes())
         state = State(
@@ -38,9 +43,11 @@ async def keep(home: Home) -> None:
         unfinished = home.state_file.with_suffix(".unfinished")
         unfinished.write_bytes(msgspec.json.encode(state))
         unfinished.replace(home.state_file)
-        await stop.wait()
-        home.state_file.unlink(missing_ok=True)
-        home.kubeconfig.unlink(missing_ok=True)
+        try:
+            await asyncio.get_running_loop().create_future()
+        finally:
+            home.state_file.unlink(missing_ok=True)
+            home.kubeconfig.unlink(missing_ok=True)
 
 
 def main() -> int:

@@ -62,7 +62,7 @@ async def run_demo(console: Console, kubeconfig: Path | None = None, names: Sequ
             f"[red]Not every example completed with the right counts[/] ({seconds:.1f} s).", soft_wrap=True
         )
     console.print(
-        "Next: make up && export KUBECONFIG=$PWD/.local/kubeconfig && kubectl apply -f examples/bell.yaml",
+        'Next: make up && export KUBECONFIG="$PWD/.local/kubeconfig" && kubectl apply -f examples/bell.yaml',
         soft_wrap=True,
     )
     return 0 if agree else 1

@@ -71,15 +71,11 @@ class Home:
 
         A lock rather than a process id alone: the number may belong to somebody else by now.
         """
-        try:
-            with self.lock_file.open("r+") as file:
-                try:
-                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                except BlockingIOError:
-                    return int(file.read() or 0) or None
-        except FileNotFoundError:
-            pass
-        return None
+        return int(self._lock_of_another() or 0) or None
+
+    def taken(self) -> bool:
+        """Whether a process keeps a cluster here, be it one that has not noted down its number yet."""
+        return self._lock_of_another() is not None
 
     def take(self) -> IO[str]:
         """Make this process the folder's owner, for as long as the returned file is open."""
@@ -98,6 +94,18 @@ class Home:
         lock.truncate(0)
         lock.write(str(pid))
         lock.flush()
+
+    def _lock_of_another(self) -> str | None:
+        """What the lock says, if somebody holds it."""
+        try:
+            with self.lock_file.open("r+") as file:
+                try:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    return file.read()
+        except FileNotFoundError:
+            pass
+        return None
 
     def clear(self) -> None:
         """Remove what an earlier cluster left; the lock, which this process holds, stays."""

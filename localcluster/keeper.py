@@ -22,6 +22,7 @@ import selectors
 import shutil
 import signal
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -130,10 +131,15 @@ class _Keeper:
             except ChildProcessError:
                 break
             self.children.pop(pid, None)
-        for path in self.remove:
-            shutil.rmtree(path, ignore_errors=True)
-            with contextlib.suppress(OSError):
-                os.unlink(path)
+        remove_paths(self.remove)
+
+
+def remove_paths(paths: Iterable[str | os.PathLike[str]]) -> None:
+    """Remove folders and files, as far as they are there and can be removed."""
+    for path in paths:
+        shutil.rmtree(path, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            os.unlink(path)
 
 
 def _own_children() -> list[int]:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from localcluster.isolation import Isolation
+from localcluster.keeper import remove_paths
 
 _OVER = "the keeper has ended"
 _ROOT = Path(__file__).parent.parent
@@ -67,16 +68,21 @@ class Keeper:
     @asynccontextmanager
     async def start(cls, remove: Sequence[Path] = ()) -> AsyncIterator[Keeper]:
         """A keeper that kills its children and removes `remove` on leaving, or when this process dies."""
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            *("-S", "-m", "localcluster.keeper", str(os.getpid()), *map(str, remove)),
-            cwd="/",
-            env={"PYTHONPATH": str(_ROOT), "PYTHONDONTWRITEBYTECODE": "1", "LC_ALL": "C.UTF-8"},
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            # A terminal's Ctrl-C goes to the whole group; the keeper has to survive it to clean up.
-            start_new_session=True,
-        )
+        try:
+            process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                *("-S", "-m", "localcluster.keeper", str(os.getpid()), *map(str, remove)),
+                cwd="/",
+                env={"PYTHONPATH": str(_ROOT), "PYTHONDONTWRITEBYTECODE": "1", "LC_ALL": "C.UTF-8"},
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+                # A terminal's Ctrl-C goes to the whole group; the keeper has to survive it to clean up.
+                start_new_session=True,
+            )
+        except BaseException:
+            # Cancelled meanwhile, asyncio kills it, and it removes nothing any more.
+            remove_paths(remove)
+            raise
         assert process.stdin is not None
         assert process.stdout is not None
         keeper = cls(process.stdin)

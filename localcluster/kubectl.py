@@ -28,6 +28,9 @@ class Kubectl:
             stdin=asyncio.subprocess.DEVNULL if stdin is None else asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
+            # A terminal's Ctrl-C goes to the whole group. This process is interrupted by it and ends kubectl;
+            # a kubectl that ended by itself would look like one that failed.
+            start_new_session=True,
         )
         try:
             printed, complaint = await process.communicate(None if stdin is None else stdin.encode())

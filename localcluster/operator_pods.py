@@ -2,12 +2,13 @@
 
 They run as on any cluster, under the same account and rights, but say in their environment which ports of
 this machine they listen on. A port may be taken by somebody else in the moment before; then the pod is made
-again with others.
+again with others. There is no Deployment to make a pod again that is deleted later; `keep_operator` does.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from base64 import b64encode
 from collections.abc import Mapping
@@ -16,10 +17,11 @@ from typing import Any
 
 import aiohttp
 
-from kube import PODS, SECRETS, ApiError, Client, NotFound
+from kube import PODS, SECRETS, AlreadyExists, ApiError, Client, Conflict, NotFound
 from localcluster.controlplane import ControlPlane, StartFailed
 from localcluster.manifests import ACCOUNT, NAMESPACE
 from localcluster.ports import LOOPBACK, free_port
+from localcluster.progress import Report
 from messages.version import VERSION
 
 CONTROLLER = "qiskit-operator-controller"
@@ -28,6 +30,8 @@ _CREDENTIALS = "local-credentials"
 _START_SECONDS = 120.0
 _ATTEMPTS = 3
 _POLL_SECONDS = 0.05
+_WATCH_SECONDS = 540
+_SECONDS_BETWEEN_TRIES = 1.0
 _LINES_OF_A_LOG = 25
 
 
@@ -70,6 +74,43 @@ async def start_operator(client: Client, plane: ControlPlane) -> OperatorPorts:
         else:
             return ports
     raise AssertionError("unreachable")
+
+
+async def keep_operator(client: Client, ports: OperatorPorts, report: Report) -> None:
+    """Make a pod again that was deleted or has ended, as its Deployment would. Runs until cancelled."""
+    ours = f"app.kubernetes.io/name in ({CONTROLLER},{VALIDATION})"
+    while True:
+        try:
+            async with client.watch(
+                PODS,
+                NAMESPACE,
+                label_selector=ours,
+                timeout_seconds=_WATCH_SECONDS,
+                send_initial_events=True,
+            ) as changes:
+                # Whatever has changed, of both it is asked what they are like: the first of the events, which
+                # comes even if there is no pod, shows what was missed between two watches.
+                async for _ in changes:
+                    for pod in (validation_pod(ports), controller_pod(ports)):
+                        await _keep(client, pod, report)
+        except ApiError:
+            await asyncio.sleep(_SECONDS_BETWEEN_TRIES)
+
+
+async def _keep(client: Client, pod: Mapping[str, Any], report: Report) -> None:
+    name = pod["metadata"]["name"]
+    try:
+        found = await client.get(PODS, name, NAMESPACE)
+    except NotFound:
+        with contextlib.suppress(AlreadyExists):  # somebody else has made it
+            await client.create(PODS, pod, NAMESPACE)
+            report(f"{name} was gone; it is made again.")
+        return
+    metadata = found["metadata"]
+    if found["status"].get("phase") in ("Succeeded", "Failed") and "deletionTimestamp" not in metadata:
+        # Its deletion is the next change.
+        with contextlib.suppress(NotFound, Conflict):
+            await client.delete(PODS, name, NAMESPACE, uid=metadata["uid"])
 
 
 def controller_pod(ports: OperatorPorts) -> dict[str, Any]:

@@ -88,8 +88,13 @@ class NodeApi:
         # With the uid the API server refuses the report for a namesake that came later.
         body = {"metadata": {"uid": metadata["uid"]}, "status": status}
         try:
-            await self.client.merge_patch(
-                PODS, metadata["name"], body, metadata["namespace"], subresource="status"
+            await self.client.raw(
+                "PATCH",
+                PODS.path(metadata["namespace"], metadata["name"], "status"),
+                body=msgspec.json.encode(body),
+                # Merges conditions by their types, so that those of others stay: an eviction's, say, of which
+                # nobody here has heard yet.
+                content_type="application/strategic-merge-patch+json",
             )
         except NotFound as error:
             raise PodIsGone(metadata["name"]) from error

@@ -28,7 +28,7 @@ def pod_status(
     reason: str | None = None,
     message: str | None = None,
 ) -> dict[str, Any]:
-    """What a kubelet would report of a pod in this state."""
+    """What a kubelet would report of a pod in this state: of its conditions only those that are a kubelet's."""
     running = [container.status(main=True) for container in main]
     initialized = all(container.status(main=False)["ready"] for container in init)
     ready = phase == "Running" and all(status["ready"] for status in running)
@@ -41,9 +41,6 @@ def pod_status(
         _condition(old, "Ready", ready, "" if ready else why),
         _condition(old, "ContainersReady", ready, "" if ready else why),
     ]
-    # Merge patches replace lists: what others wrote has to be carried along.
-    own = {condition["type"] for condition in conditions}
-    conditions += [condition for kind, condition in old.items() if kind not in own]
     return {
         "phase": phase,
         "reason": reason,
@@ -109,8 +106,8 @@ class Reporter:
 
 
 def _condition(old: dict[str, Any], kind: str, holds: bool, reason: str = "") -> dict[str, Any]:
+    """The reason is None if there is none: merged into an older condition, that takes its reason away."""
     value = "True" if holds else "False"
     before = old.get(kind)
     since = before["lastTransitionTime"] if before and before["status"] == value else now()
-    condition = {"type": kind, "status": value, "lastTransitionTime": since}
-    return condition | {"reason": reason} if reason else condition
+    return {"type": kind, "status": value, "lastTransitionTime": since, "reason": reason or None}

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from localcluster import versions
-from localcluster.binaries import ensure_binaries
+from localcluster.binaries import cache_root, ensure_binaries
 from localcluster.gobuild import BuildFailed
 from localcluster.versions import Binary, fingerprint
 
@@ -81,6 +81,48 @@ def test_a_build_that_fails_shows_why_and_leaves_no_program(nothing_installed: N
     with pytest.raises(BuildFailed, match="undefined: missing"):
         ensure_binaries([binary], root=tmp_path / "cache")
     assert not list((tmp_path / "cache").glob(f"bin-*/{binary.name}"))
+
+
+@needs_go
+@pytest.mark.parametrize("home", ["", "/dev/null", None])
+def test_a_build_needs_no_home(
+    nothing_installed: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, home: str | None
+) -> None:
+    for name in ("HOME", "XDG_CACHE_HOME", "GOPATH", "GOCACHE", "GOMODCACHE"):
+        monkeypatch.delenv(name, raising=False)
+    if home is not None:
+        monkeypatch.setenv("HOME", home)
+    binary = module(tmp_path / "hello", HELLO)
+    assert ensure_binaries([binary], root=tmp_path / "cache")[binary.name].exists()
+
+
+def test_an_empty_home_is_as_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.delenv("HOME")
+    of_the_user = cache_root()
+    monkeypatch.setenv("HOME", "")
+    assert cache_root() == of_the_user
+
+
+@pytest.mark.parametrize("command", ["up", "demo", "binaries"])
+@pytest.mark.parametrize(("name", "value"), [("HOME", "/dev/null"), ("XDG_CACHE_HOME", "/dev/null/cache")])
+def test_a_cache_that_cannot_be_written_is_named_in_one_line(
+    tmp_path: Path, command: str, name: str, value: str
+) -> None:
+    away = ("KUBEBUILDER_ASSETS", "XDG_CACHE_HOME")
+    environment = {key: text for key, text in os.environ.items() if key not in away}
+    done = subprocess.run(
+        [sys.executable, "-m", "localcluster", "--folder", str(tmp_path / "home"), command],
+        cwd=ROOT,
+        env=environment | {"PATH": str(tmp_path), name: value},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (1, "")
+    (line,) = done.stdout.splitlines()
+    assert line.startswith("Cannot write to /dev/null/")
+    assert line.endswith("; set XDG_CACHE_HOME to a folder that can be written.")
 
 
 @needs_go

@@ -96,6 +96,18 @@ async def test_leaving_ends_also_what_a_child_that_has_ended_left_behind(tmp_pat
     assert not psutil.pid_exists(left_behind)
 
 
+async def test_a_start_that_is_cancelled_removes_what_the_keeper_would_have(tmp_path: Path) -> None:
+    folder = tmp_path / "removed"
+    folder.mkdir()
+    starting = asyncio.create_task(Keeper.start([folder]).__aenter__())
+    await asyncio.sleep(0)  # it begins
+    assert folder.exists()
+    starting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await starting
+    assert not folder.exists()
+
+
 async def test_a_killed_keeper_takes_its_children_with_it(tmp_path: Path) -> None:
     async with Keeper.start() as keeper:
         child = await start(

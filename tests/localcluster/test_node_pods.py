@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from typing import Any
 
 import pytest
 
-from kube import PODS
+from kube import CONFIG_MAPS, PODS
 from localcluster.kubectl import Kubectl
 
 pytestmark = pytest.mark.node
@@ -131,6 +132,53 @@ async def test_a_container_that_will_not_listen_is_killed_after_its_grace(pods: 
     await pods.until(running)
     await pods.client.delete(PODS, "pod", pods.namespace)
     await pods.until_gone()
+
+
+async def test_what_an_eviction_says_of_a_pod_is_still_there_when_that_has_ended(pods: Any) -> None:
+    """An operator tells by it that the pod did not fail of itself."""
+    await pods.run(
+        """
+        import signal, sys, time
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(5))
+        print("ready", flush=True)
+        while True:
+            time.sleep(0.05)
+        """
+    )
+    await pods.until_logged("ready")
+    stay = [{"op": "add", "path": "/metadata/finalizers", "value": ["example.com/stay"]}]
+    await pods.client.json_patch(PODS, "pod", stay, pods.namespace)
+    eviction = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": "pod"}}
+    path = PODS.path(pods.namespace, "pod", "eviction")
+    await pods.client.raw("POST", path, body=json.dumps(eviction).encode())
+    pod = await pods.ended()
+    go = [{"op": "remove", "path": "/metadata/finalizers"}]
+    await pods.client.json_patch(PODS, "pod", go, pods.namespace)
+    assert (pod["status"]["phase"], terminated(pod)["exitCode"]) == ("Failed", 5)
+    conditions = {condition["type"]: condition for condition in pod["status"]["conditions"]}
+    assert conditions["DisruptionTarget"]["reason"] == "EvictionByEvictionAPI"
+    assert conditions["PodScheduled"]["status"] == "True"
+    assert conditions["Ready"]["reason"] == "PodFailed"
+    await pods.until_gone()
+
+
+async def test_a_ready_pod_gives_no_reason_any_more_why_it_is_not(pods: Any) -> None:
+
+    def ready(pod: dict[str, Any]) -> dict[str, Any]:
+        conditions = pod["status"].get("conditions", ())
+        return next((dict(each) for each in conditions if each["type"] == "Ready"), {})
+
+    await pods.run(
+        "import time; time.sleep(600)",
+        pod={
+            "volumes": [{"name": "late", "configMap": {"name": "late"}}],
+            "terminationGracePeriodSeconds": 0,
+        },
+    )
+    await pods.until(lambda pod: ready(pod).get("reason") == "ContainersNotReady")
+    late = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "late"}}
+    await pods.client.create(CONFIG_MAPS, late, pods.namespace)
+    assert not ready(await pods.until(running)).get("reason")
 
 
 async def test_a_deadline_ends_a_pod_as_failed(pods: Any) -> None:

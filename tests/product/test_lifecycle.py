@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import signal
 from collections import Counter
 from collections.abc import Callable
@@ -133,6 +134,17 @@ async def test_a_pod_that_somebody_deletes_is_made_again(lab: Lab) -> None:
     job = await lab.ended()
     assert phase(job) == "Completed", job["status"]
     assert (job["status"]["retryCount"], job["status"]["attempt"]) == (1, 2)
+
+
+async def test_a_pod_that_is_evicted_is_told_from_one_that_is_lost(lab: Lab) -> None:
+    job = await a_running_job(lab, SLOW_TO_RUN, retryPolicy={"maxRetries": 0})
+    [pod] = [pod for pod in await lab.pods() if pod["metadata"]["uid"] == job["status"]["jobId"]]
+    name = pod["metadata"]["name"]
+    eviction = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": name}}
+    path = PODS.path(lab.namespace, name, "eviction")
+    await lab.client.raw("POST", path, body=json.dumps(eviction).encode())
+    job = await lab.ended()
+    assert (phase(job), job["status"]["reason"]) == ("Failed", "PodEvicted")
 
 
 async def test_retries_end_with_the_last_cause(lab: Lab) -> None:
