@@ -6,6 +6,8 @@ import asyncio
 import os
 from pathlib import Path
 
+from localcluster.binaries import cache_root
+
 
 class KubectlFailed(RuntimeError):
     """kubectl ended with an error; the message is what it said."""
@@ -24,7 +26,8 @@ class Kubectl:
             self.binary,
             f"--kubeconfig={self.kubeconfig}",
             *arguments,
-            env=os.environ | {"KUBECTL_KUBERC": "false"},
+            # Without a home kubectl would keep what it knows of the API in the folder that it is started in.
+            env={"KUBECACHEDIR": str(cache_root() / "kubectl")} | os.environ | {"KUBECTL_KUBERC": "false"},
             stdin=asyncio.subprocess.DEVNULL if stdin is None else asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,

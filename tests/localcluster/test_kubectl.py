@@ -10,6 +10,10 @@ import textwrap
 import time
 from pathlib import Path
 
+import pytest
+
+from localcluster.kubectl import Kubectl
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -54,3 +58,17 @@ def test_ctrl_c_is_for_whoever_runs_kubectl_and_no_failure_of_it(tmp_path: Path)
         finally:
             running.kill()
     assert said.split() == ["interrupted", "done"]
+
+
+async def test_kubectl_keeps_nothing_in_the_folder_it_is_started_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Which it would without a home: what it knows of the API goes into `.kube` there."""
+    monkeypatch.delenv("HOME", raising=False)
+    monkeypatch.delenv("KUBECACHEDIR", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    program = tmp_path / "kubectl"
+    program.write_text('#!/bin/sh\necho "$KUBECACHEDIR"\n')
+    program.chmod(0o755)
+    said = await Kubectl(program, tmp_path / "kubeconfig")("get", "pods")
+    assert said.strip() == str(tmp_path / "qiskit-operator" / "kubectl")
