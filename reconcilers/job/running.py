@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from api.conditions import JobCondition
+from api.conditions import JobCondition, find_condition
 from api.phases import Phase
 from api.reasons import Reason
 from backends import State
@@ -133,7 +133,8 @@ def _finishes_within(world: World, pod: Pod) -> float:
 
 
 def _another_attempt(world: World) -> Decision:
-    """The warm pod was gone, or somebody else's, before it could be claimed: nothing ran, so this is no retry."""
+    """Nothing went wrong with the attempt, so this is no retry: its warm pod was gone, or somebody else's, before it
+    could be claimed, or its user stopped it."""
     if world.place is None:
         return TakePlace()
     slot = world.place.slot if isinstance(world.place, Admitted) else None
@@ -199,4 +200,18 @@ def _end(world: World, ending: Ending) -> Decision:
     """The attempt brought no result that the cache knows of; one that is stored all the same counts."""
     if not world.result_absent:
         return FindResult()
+    if ending.reason == Reason.SUSPENDED:
+        return _stopped(world, ending)
     return fail_or_retry(world, ending)
+
+
+def _stopped(world: World, ending: Ending) -> Decision:
+    """The executor was told to stop for a suspension that was taken back before it was recorded.
+
+    Such a suspension is a change of the spec since the attempt was recorded, and recording the next one uses it up: an
+    executor that says so without it, again and again, spends retries like any other that is lost.
+    """
+    scheduled = find_condition(world.job.status.conditions, JobCondition.SCHEDULED)
+    if scheduled is not None and world.job.metadata.generation > scheduled.observed_generation:
+        return _another_attempt(world)
+    return fail_or_retry(world, Ending(Reason.EXECUTOR_LOST, ending.message))

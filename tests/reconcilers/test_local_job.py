@@ -340,6 +340,24 @@ class TestTheUsersWill:
 
             await eventually(gone, what="the pod's end")
 
+    async def test_a_suspension_that_was_taken_back_before_it_was_seen_fails_no_job(
+        self, stage: Stage
+    ) -> None:
+        """A gateway has seen it, and told the executor to stop."""
+        stage.node.default = RUNS
+        async with stage.operator():
+            job = await stage.create("bell", retryPolicy={"maxRetries": 0})
+            await stage.until("bell", "Running")
+            [pod] = await pods_of(stage, job)
+            # Any change of the spec will do for two that are over before they are seen.
+            await change(stage, "bell", ttlSecondsAfterFinished=3600)
+            stage.node.default = SUCCEEDS
+            stopped = reported(ExecutorReason.SUSPENDED, "QiskitJob bell was suspended").ends
+            assert stopped is not None
+            await stage.node.say(pod, stopped())
+            done = await stage.until("bell", "Completed", "Failed")
+        assert (done.status.phase, done.status.attempt, done.status.retry_count) == ("Completed", 2, 0)
+
     async def test_a_suspended_job_lets_go_of_its_pod_and_starts_anew_later(self, stage: Stage) -> None:
         stage.node.plans["bell"] = [RUNS, SUCCEEDS]
         async with stage.operator():

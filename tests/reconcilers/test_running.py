@@ -463,6 +463,28 @@ class TestCancelAndSuspend:
         assert isinstance(step_of(a_world(now_suspended, a_pod().running())), Stop)
         assert step_of(a_world(now_suspended)) == Rest()
 
+    @pytest.mark.parametrize("retries", [0, 3])
+    def test_a_suspension_that_was_taken_back_unseen_costs_no_retry(self, retries: int) -> None:
+        job = RUNNING.with_spec(retryPolicy={"maxRetries": retries}).with_metadata(generation=3)
+        stopped = report(ExecutorReason.SUSPENDED)
+        assert step_of(a_world(job, stopped)) == FindResult(), "it may have handed in before"
+        assert step_of(a_world(job, stopped, result_absent=True)) == TakePlace()
+        status = recorded(a_world(job, stopped, result_absent=True, place=Admitted())).status
+        assert (status.phase, status.attempt, status.retry_count) == (Phase.SCHEDULING, 2, 0)
+        assert (status.reason, status.job_id) == (None, None)
+
+    def test_an_executor_that_says_so_again_and_again_spends_retries(self) -> None:
+        """One change of the spec stops one attempt."""
+        job = RUNNING.with_metadata(generation=3)
+        stopped = report(ExecutorReason.SUSPENDED)
+        status = recorded(a_world(job, stopped, result_absent=True, place=Admitted())).status
+        again = job.with_status(**{name: getattr(status, name) for name in status.__struct_fields__})
+        again = again.with_status(job_id="pod-2", phase=Phase.RUNNING)
+        text = msgspec.json.encode(Failure(reason="Suspended", message="so it is")).decode()
+        pod = a_pod("pod-2", attempt=2).ended(EXIT_CODES[ExecutorReason.SUSPENDED], message=text)
+        after = recorded(a_world(again, pod, result_absent=True)).status
+        assert (after.phase, after.reason, after.retry_count) == (Phase.RETRYING, "ExecutorLost", 1)
+
     def test_a_job_that_is_created_suspended_says_so(self) -> None:
         status = recorded(a_world(a_job().with_spec(suspend=True))).status
         assert (status.phase, status.reason) == (Phase.PENDING, "Suspended")
