@@ -174,7 +174,7 @@ class BackendReconciler:
         remaining = max(memory.cooling.remaining(now), patience)
         if remaining > 0:
             return remaining
-        await self.isolation.ensure(key.namespace)
+        await self.isolation.ensure(backend, self.backends)
         owner = Owner(namespace=key.namespace, name=key.name, uid=backend.metadata.uid)
         for _ in range(to_do.start):
             self.expectations.expect_creations(key, 1)

@@ -327,7 +327,7 @@ class JobReconciler:
         backend = self._backend(job)
         slot = slot_of(world.slot_pod) if world.slot_pod is not None else world.unclaimed
         try:
-            await self.isolation.ensure(job.metadata.namespace)
+            await self.isolation.ensure(job, self.jobs)
             handle = await backend.submit(submission_of(job, world.backend, self.settings, slot=slot))
         except Refused as refused:
             return replace(world, refusal=(refused.reason, refused.message))
