@@ -212,7 +212,9 @@ def completed(world: World, stored: PartialObject) -> QiskitJobStatus:
     if summary is not None:
         changes["circuit_metadata"] = circuit_metadata(summary.circuit)
         changes["backend_info"] = BackendInfo(
-            name=job.status.selected_backend or job.spec.backend.type, version=summary.backend_version
+            name=job.status.selected_backend or job.spec.backend.type,
+            version=summary.backend_version,
+            qubits=world.backend.spec.limits.qubits if world.backend is not None else None,
         )
     status = _step(
         world,

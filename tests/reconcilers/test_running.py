@@ -549,10 +549,16 @@ class TestSettling:
         assert status.circuit_metadata is not None
         assert status.circuit_metadata.depth == 3
         assert status.backend_info is not None
-        assert status.backend_info.version == "0.18.2"
+        assert (status.backend_info.version, status.backend_info.qubits) == ("0.18.2", None)
         assert is_true(status.conditions, "ResultsStored")
         assert is_true(status.conditions, "Complete")
         assert [event.reason for event in step.events] == ["Completed"]
+
+    def test_a_completed_job_says_how_many_qubits_its_backend_takes(self) -> None:
+        world = a_world(RUNNING, result=a_result(), backend=a_backend(limits={"qubits": 5}))
+        status = recorded(world).status
+        assert status.backend_info is not None
+        assert status.backend_info.qubits == 5
 
     def test_a_result_whose_place_was_taken_says_whose_it_is_not(self) -> None:
         status = recorded(a_world(RUNNING, result=a_result(name="result-job-1"))).status
