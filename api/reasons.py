@@ -230,7 +230,7 @@ REASONS: Mapping[str, ReasonText] = {
     Reason.PROVIDER_UNAVAILABLE: ReasonText(
         _R,
         "The host of the URL or repository does not answer, or answers with an error of its own; or the cluster "
-        "did not answer properly to the executor's pod for all of `timeouts.pending`.",
+        "does not answer properly to the executor's pod, which the attempt waits for until `timeouts.pending`.",
         "Nothing to do; if it comes again, check the address, or the admission webhook that the message names.",
     ),
     Reason.QUEUED: ReasonText(

@@ -23,6 +23,7 @@ from reconcilers.job.decisions import (
     Stop,
     Submit,
     TakePlace,
+    TryLater,
 )
 from reconcilers.job.machine import decide
 from reconcilers.job.settings import JobSettings
@@ -376,6 +377,66 @@ def test_a_submission_that_is_refused(reason: str) -> None:
     status = recorded(a_world(SCHEDULED, refusal=(reason, "the cluster said no"))).status
     want = Phase.RETRYING if reason == "QuotaExceeded" else Phase.FAILED
     assert (status.phase, status.reason, status.message) == (want, reason, "the cluster said no")
+
+
+class TestAClusterThatDoesNotAnswerProperly:
+    """A NetworkPolicy or a pod that cannot be made is nobody's refusal, and may last."""
+
+    WHY = 'InternalError: failed calling webhook "pods.example.org": dial tcp 10.0.0.7:443: refused'
+
+    def test_a_moment_of_it_is_not_worth_a_write(self) -> None:
+        world = a_world(SCHEDULED, obstacle=(self.WHY, 7.0), seconds=1)
+        assert step_of(world) == TryLater(self.WHY, 7.0)
+
+    def test_then_it_is_shown_once_while_the_job_waits(self) -> None:
+        step = recorded(a_world(SCHEDULED, obstacle=(self.WHY, None)))
+        status = step.status
+        assert (status.phase, status.reason, status.retry_count) == (
+            Phase.SCHEDULING,
+            "ProviderUnavailable",
+            0,
+        )
+        assert self.WHY in (status.message or "")
+        assert [event.reason for event in step.events] == ["ProviderUnavailable"]
+        shown = SCHEDULED.with_status(reason=status.reason, message=status.message)
+        other_port = self.WHY.replace("10.0.0.7:443", "10.0.0.9:8443")
+        for why in (self.WHY, other_port):
+            assert step_of(a_world(shown, obstacle=(why, None))) == TryLater(why)
+
+    def test_another_cause_is_shown_without_another_event(self) -> None:
+        status = recorded(a_world(SCHEDULED, obstacle=(self.WHY, None))).status
+        shown = SCHEDULED.with_status(reason=status.reason, message=status.message)
+        step = recorded(a_world(shown, obstacle=("ServerTimeout: etcd is slow", None)))
+        assert "etcd is slow" in (step.status.message or "")
+        assert step.events == ()
+
+    def test_at_timeouts_pending_the_attempt_is_over(self) -> None:
+        status = recorded(a_world(SCHEDULED, obstacle=(self.WHY, None), seconds=601)).status
+        assert (status.phase, status.reason) == (Phase.RETRYING, "ProviderUnavailable")
+        assert f"spec.timeouts.pending, 10m: {self.WHY}" in (status.message or "")
+
+    def test_a_pod_that_was_made_all_the_same_is_followed(self) -> None:
+        world = a_world(SCHEDULED, a_pod(), obstacle=(self.WHY, None))
+        assert recorded(world).status.job_id == "pod-1"
+
+    def test_nothing_of_it_stays_once_the_pod_is_there(self) -> None:
+        status = recorded(a_world(SCHEDULED, obstacle=(self.WHY, None))).status
+        shown = SCHEDULED.with_status(reason=status.reason, message=status.message)
+        after = recorded(a_world(shown, a_pod())).status
+        assert (after.job_id, after.reason, after.message) == (
+            "pod-1",
+            None,
+            "the executor's pod is starting",
+        )
+
+    def test_nor_once_a_warm_pod_is_claimed(self) -> None:
+        job = a_job().running(job_id="warm-1")
+        shown = recorded(a_world(job, slot_pod=a_warm_pod().view, obstacle=(self.WHY, None))).status
+        assert (shown.phase, shown.reason) == (Phase.RUNNING, "ProviderUnavailable")
+        claimed = a_pod("warm-1").running()
+        held_up = job.with_status(reason=shown.reason, message=shown.message)
+        after = recorded(a_world(held_up, claimed)).status
+        assert (after.phase, after.reason, after.message) == (Phase.RUNNING, None, "attempt 1 runs")
 
 
 def test_a_warm_pod_that_was_gone_costs_no_retry() -> None:
