@@ -9,7 +9,10 @@ from pydantic import ConfigDict, Field
 from api.block import Block, ObjectName, matching, rule, rules
 
 CODE_LIMIT = 512 * 1024
-"""Characters of inline code. etcd takes objects of 1.5 MiB, and status needs its share."""
+"""Characters of inline code, the measure of a schema."""
+
+CODE_BYTES = 1 << 20
+"""Bytes of inline code. etcd takes objects of 1.5 MiB, and the rest of the spec and status need their share."""
 
 
 HttpsAddress = Annotated[
@@ -102,9 +105,24 @@ class CircuitSpec(Block):
     """Where the source is: `inline` in `code`, `configmap` in `configMapRef`, `url` in `url`, `git` in
     `gitRef`."""
 
-    code: Annotated[str, Field(min_length=1, max_length=CODE_LIMIT)] | None = None
-    """The source itself, up to 512 Ki characters. Client-side `kubectl apply` keeps a copy in an annotation
-    and so stops near 200 KiB: use `kubectl apply --server-side` or a ConfigMap beyond that."""
+    code: (
+        Annotated[
+            str,
+            Field(
+                min_length=1,
+                max_length=CODE_LIMIT,
+                json_schema_extra=rules(
+                    rule(
+                        f"bytes(self).size() <= {CODE_BYTES}",
+                        "must take at most 1 MiB in UTF-8, where a character outside ASCII takes 2 to 4 bytes",
+                    )
+                ),
+            ),
+        ]
+        | None
+    ) = None
+    """The source itself, up to 512 Ki characters and 1 MiB in UTF-8. Client-side `kubectl apply` keeps a
+    copy in an annotation and so stops near 200 KiB: use `kubectl apply --server-side` or a ConfigMap beyond that."""
 
     config_map_ref: ConfigMapKeyReference | None = None
     """The key of a ConfigMap that holds the source."""

@@ -48,7 +48,8 @@ class BackendInfo(Block):
     """The version of its software."""
 
     qubits: int | None = None
-    """The most qubits that it takes, where that is known."""
+    """The most qubits that it takes, where that is known: `limits.qubits` of the QiskitBackend. Without it memory is
+    the limit."""
 
 
 class CircuitMetadata(Block):

@@ -92,8 +92,11 @@ REASONS: Mapping[str, ReasonText] = {
     ),
     Reason.OUTPUT_CONFLICT: ReasonText(
         _P,
-        "The place named by `output.location` holds something that is not this job's.",
-        "Choose another `output.location`, or delete what is there. Nothing was overwritten.",
+        "The place named by `output.location` holds something that is not this job's, or the cluster refused the "
+        "result's ConfigMap: a quota, or an admission webhook.",
+        "Choose another `output.location`, or delete what is there; nothing was overwritten. A refusal by the cluster "
+        "is told in its own words: have the quota raised, or free it, and create a new job. A result that was refused "
+        "is in the log of the executor's pod (`kubectl logs`).",
     ),
     Reason.SOURCE_FORBIDDEN: ReasonText(
         _P,
@@ -227,7 +230,7 @@ REASONS: Mapping[str, ReasonText] = {
     Reason.PROVIDER_UNAVAILABLE: ReasonText(
         _R,
         "The host of the URL or repository does not answer, or answers with an error of its own; or the cluster "
-        "did not answer properly to the executor's pod for all of `timeouts.pending`.",
+        "does not answer properly to the executor's pod, which the attempt waits for until `timeouts.pending`.",
         "Nothing to do; if it comes again, check the address, or the admission webhook that the message names.",
     ),
     Reason.QUEUED: ReasonText(

@@ -210,6 +210,7 @@ class Backend(Protocol):
 
         Raises:
             NoSuchExecution: if there is no result under this handle.
+            Refused: if it is larger than what can be handed over.
         """
         ...
 

@@ -20,6 +20,7 @@ from typing import Any, Literal, TypeVar
 
 import msgspec
 
+from api.reasons import Reason
 from backends.contract import (
     Attempt,
     Backend,
@@ -36,7 +37,8 @@ from backends.errors import BackendError, NoSuchExecution, ProviderUnavailable, 
 from messages.unreadable import UNREADABLE
 
 FRAME_LIMIT = 64 << 20
-"""Bytes of one frame; a submission with a circuit of this size is a mistake, not a circuit."""
+"""Bytes of one frame; a submission with a circuit of this size is a mistake, not a circuit. Whoever sends sees to it,
+and only the one call fails. A longer one that arrives all the same was sent by nobody who speaks this protocol."""
 
 CALLS_AT_ONCE = 64
 """Calls that a server works on at the same time; further ones wait in the pipe."""
@@ -58,6 +60,10 @@ T = TypeVar("T")
 
 class BackendDefect(BackendError):
     """The other side raised what no backend may raise. Its own log has the details."""
+
+
+class _TooLong(Exception):
+    """A message makes a frame above the limit; nothing of it was sent."""
 
 
 class Fault(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -98,7 +104,10 @@ async def serve(backend: Backend, reader: asyncio.StreamReader, writer: asyncio.
         answer = await _answer(backend, call)
         permits.release()
         with contextlib.suppress(ConnectionError):  # nobody is left who would hear it
-            await _write(writer, answer)
+            try:
+                await _write(writer, answer)
+            except _TooLong as error:
+                await _write(writer, Answer(call.number, fault=_fault_of_length(call, error)))
 
     async with asyncio.TaskGroup() as calls:
         while (frame := await _read(reader)) is not None:
@@ -176,6 +185,8 @@ class RemoteBackend:
         try:
             await _write(self._writer, Call(number, method, msgspec.Raw(msgspec.json.encode(argument))))
             answer = await waiting
+        except _TooLong as error:
+            raise Refused(Reason.INVALID_SPEC, f"what is to be submitted is too large: {error}") from error
         except ConnectionError as error:
             raise ProviderUnavailable(f"the backend's process is gone: {error}") from error
         finally:
@@ -234,6 +245,14 @@ def _fault_of(error: Exception) -> Fault:
             return Fault("defect", f"{type(error).__name__}: {error}")
 
 
+def _fault_of_length(call: Call, error: _TooLong) -> Fault:
+    if call.method == "result":
+        return Fault(
+            "refused", f"the result is too large to be handed over: {error}", Reason.RESULT_TOO_LARGE
+        )
+    return Fault("defect", f"the answer to {call.method!r} is too large: {error}")
+
+
 def _error_of(fault: Fault) -> BackendError:
     match fault.kind:
         case "unavailable":
@@ -250,6 +269,8 @@ def _error_of(fault: Fault) -> BackendError:
 
 async def _write(writer: asyncio.StreamWriter, message: msgspec.Struct) -> None:
     frame = msgspec.json.encode(message)
+    if len(frame) > FRAME_LIMIT:
+        raise _TooLong(f"{len(frame)} bytes, and {FRAME_LIMIT} cross")
     writer.write(len(frame).to_bytes(4, "big") + frame)
     await writer.drain()
 

@@ -44,7 +44,7 @@ Reach = Callable[[Stage, int, int], None]
 
 @dataclass
 class Attempt:
-    """Carries out `order`. The clock for its time limit starts with the construction."""
+    """Carries out `order`. The clock for its time limit starts with the construction; `deadline` is its end."""
 
     settings: Settings
     zygote: Zygote
@@ -55,7 +55,7 @@ class Attempt:
 
     def __post_init__(self) -> None:
         self._started = datetime.now(UTC)
-        self._deadline = self.monotonic() + self.order.execution.max_execution_seconds
+        self.deadline = self.monotonic() + self.order.execution.max_execution_seconds
         self._answers: list[Answer] = []
         self._broken = False
 
@@ -126,7 +126,7 @@ class Attempt:
             outcome = await self.zygote.run(
                 payload,
                 policy,
-                wall_seconds=max(0.0, self._deadline - self.monotonic()),
+                wall_seconds=max(0.0, self.deadline - self.monotonic()),
                 output_bytes=None,
                 message_bytes=ANSWER_BYTES,
                 on_message=on_message,

@@ -8,7 +8,7 @@ from typing import Any
 
 from executor_image.console import print_document
 from executor_image.document import Run, encode_document, extras, hand_in, result_document
-from executor_image.failures import Failed
+from executor_image.failures import MESSAGE_LIMIT, Failed
 from executor_image.gateway_client import GatewayClient, GatewayRefused
 from executor_image.settings import Settings
 from executor_image.volume import RESULT_FILE, write_files
@@ -21,6 +21,9 @@ VOLUME = "pvc"
 LARGEST = 20 << 20
 """Bytes of a document and its extras that are sent at all: in Base64 less than what the gateway reads (32 MiB).
 A ConfigMap holds 1 MiB, and counts do not compress to a twentieth."""
+
+SAID_LIMIT = MESSAGE_LIMIT - 200
+"""Characters of why a result has no place. A webhook may say a lot, and where the result is must be read, too."""
 
 
 @dataclass(frozen=True)
@@ -42,8 +45,8 @@ class Delivery:
                 "the result is to go to a volume, but this pod has none mounted",
             )
 
-    async def deliver(self, run: Run) -> str:
-        """Store the result and return its location.
+    async def deliver(self, run: Run, deadline: float) -> str:
+        """Store the result and return its location. `deadline` is when the attempt's time is over, monotonic.
 
         Raises:
             Failed: if it has no place; where another attempt would not mend that, it was printed to the log.
@@ -60,7 +63,9 @@ class Delivery:
             )
             raise _printed(ExecutorReason.RESULT_TOO_LARGE, said, document, content)
         try:
-            accepted = await self.gateway.hand_in(hand_in(run, content, more, on_volume=on_volume))
+            accepted = await self.gateway.hand_in(
+                hand_in(run, content, more, on_volume=on_volume), deadline=deadline
+            )
         except GatewayRefused as refused:
             raise _refused(refused, document, content) from refused
         return accepted.location
@@ -92,4 +97,4 @@ def _refused(refused: GatewayRefused, document: dict[str, Any], content: bytes) 
 
 
 def _printed(reason: ExecutorReason, said: str, document: dict[str, Any], content: bytes) -> Failed:
-    return Failed(reason, f"{said}; {print_document(document, content)}")
+    return Failed(reason, f"{said[:SAID_LIMIT]}; {print_document(document, content)}")

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import random
 import ssl
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -15,6 +17,7 @@ import aiohttp
 import msgspec
 
 from executor_image.settings import Settings
+from messages.failure import ExecutorReason
 from messages.unreadable import UNREADABLE
 from messages.work import WORK_POLL_SECONDS, Accepted, HandIn, Progress, Refusal, WorkOrder
 
@@ -26,12 +29,16 @@ REQUEST_SECONDS = 30.0
 FIRST_DELAY, LONGEST_DELAY = 0.2, 10.0
 """Seconds between tries while the gateway is away: doubled from the first to the longest, ± 25 %."""
 
+REFUSED_SECONDS = 120.0
+"""How long a result is handed in again that the cluster refuses: other jobs end meanwhile and free a quota. Beyond
+that somebody has to change something, who can only do so once the job says what."""
+
 _BODY_LIMIT = 16 << 20
 """Bytes of an answer that are read: far above the largest source."""
 
 
 class GatewayRefused(Exception):
-    """The gateway will not go on with this attempt; `status` is 409 or 413."""
+    """The gateway will not go on with this attempt: 409 or 413; or 503, when the cluster has refused for too long."""
 
     def __init__(self, status: int, refusal: Refusal) -> None:
         super().__init__(f"{refusal.reason}: {refusal.message}")
@@ -43,6 +50,14 @@ class _TryAgain(Exception):
     """The request failed in a way that time can mend."""
 
 
+class _NotTaken(_TryAgain):
+    """The cluster refuses the result: time may mend that, or not."""
+
+    def __init__(self, refusal: Refusal) -> None:
+        super().__init__(refusal.message)
+        self.refusal = refusal
+
+
 @dataclass(frozen=True)
 class GatewayClient:
     """Requests with the pod's token, which is read anew for each: the kubelet rotates it."""
@@ -52,6 +67,7 @@ class GatewayClient:
     tls: ssl.SSLContext
     sleep: Callable[[float], Awaitable[None]] = field(default=asyncio.sleep)
     uniform: Callable[[float, float], float] = field(default=random.uniform)
+    monotonic: Callable[[], float] = field(default=time.monotonic)
 
     @classmethod
     @asynccontextmanager
@@ -84,27 +100,38 @@ class GatewayClient:
         except _TryAgain as error:
             log.warning("progress was not taken: %s", error)
 
-    async def hand_in(self, result: HandIn) -> Accepted:
+    async def hand_in(self, result: HandIn, *, deadline: float = math.inf) -> Accepted:
         """Hand in a result and keep at it until the gateway has stored or refused it.
 
+        `deadline` is when the attempt's time is over, on this client's clock: whoever ends the attempt then must find
+        that it has said why its result is not taken.
+
         Raises:
-            GatewayRefused: if it was refused for good.
+            GatewayRefused: if it was refused for good, or the cluster is against it for too long.
         """
         _, body = await self._until_answered(
-            "POST", "/v1/result", msgspec.json.encode(result), REQUEST_SECONDS * 2
+            "POST", "/v1/result", msgspec.json.encode(result), REQUEST_SECONDS * 2, deadline
         )
         return msgspec.json.decode(body, type=Accepted)
 
     async def _until_answered(
-        self, method: str, path: str, body: bytes | None, seconds: float
+        self, method: str, path: str, body: bytes | None, seconds: float, deadline: float = math.inf
     ) -> tuple[int, bytes]:
         delay = FIRST_DELAY
+        give_up: float | None = None
         while True:
+            wait = delay * self.uniform(0.75, 1.25)
             try:
                 return await self._once(method, path, body, seconds)
             except _TryAgain as error:
+                if isinstance(error, _NotTaken):
+                    now = self.monotonic()
+                    if give_up is None:
+                        give_up = min(now + REFUSED_SECONDS, deadline)
+                    if now + wait > give_up:
+                        raise GatewayRefused(HTTPStatus.SERVICE_UNAVAILABLE, error.refusal) from error
                 log.warning("%s %s: %s; trying again", method, path, error)
-            await self.sleep(delay * self.uniform(0.75, 1.25))
+            await self.sleep(wait)
             delay = min(delay * 2, LONGEST_DELAY)
 
     async def _once(self, method: str, path: str, body: bytes | None, seconds: float) -> tuple[int, bytes]:
@@ -132,6 +159,8 @@ class GatewayClient:
             return status, content
         if status in (HTTPStatus.CONFLICT, HTTPStatus.REQUEST_ENTITY_TOO_LARGE):
             raise GatewayRefused(status, _refusal(status, content))
+        if status == HTTPStatus.SERVICE_UNAVAILABLE and (refusal := _not_taken(content)) is not None:
+            raise _NotTaken(refusal)
         raise _TryAgain(f"the gateway answered {status}: {content[:200].decode(errors='replace')}")
 
 
@@ -142,6 +171,15 @@ async def _read(response: aiohttp.ClientResponse) -> bytes:
         if len(content) > _BODY_LIMIT:
             raise _TryAgain(f"the answer is longer than {_BODY_LIMIT} bytes")
     return content
+
+
+def _not_taken(content: bytes) -> Refusal | None:
+    """The cluster's refusal of a result; None if the gateway, or what is before it, is merely not up to it."""
+    try:
+        refusal = msgspec.json.decode(content, type=Refusal)
+    except UNREADABLE:
+        return None
+    return refusal if refusal.reason == ExecutorReason.OUTPUT_CONFLICT else None
 
 
 def _refusal(status: int, content: bytes) -> Refusal:

@@ -98,7 +98,7 @@ class Supervisor:
             if known is None or unknown is not None:
                 raise
             raise _first(known) from None
-        location = await delivery.deliver(run)
+        location = await delivery.deliver(run, attempt.deadline)
         log.info("result stored at %s", location)
 
 

@@ -30,7 +30,7 @@ from gateway.identity import (
 )
 from gateway.orders import NoOrder, OrderSettings, write_order
 from gateway.output import TooLarge
-from gateway.results import Refused, live_assignment, refused, store
+from gateway.results import NotTaken, Refused, live_assignment, refused, store
 from gateway.waiting import Changes
 from gateway.warm import note_warm
 from informers.informer import Informer
@@ -141,6 +141,9 @@ class Doorkeeper:
                 return _refuse(error.reason, str(error))
             except TooLarge as too_large:
                 return _refuse(ExecutorReason.RESULT_TOO_LARGE, str(too_large), status=413)
+            except NotTaken as not_taken:
+                log.warning("a result is not taken", job=claim.job_name, error=str(not_taken))
+                return _refuse(ExecutorReason.OUTPUT_CONFLICT, str(not_taken), status=503)
             except ApiError as error:
                 return _unavailable(error)
         log.info("result stored", job=claim.job_name, namespace=caller.namespace, location=location)

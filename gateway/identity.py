@@ -16,6 +16,7 @@ from api.names import ANNOTATION_CLAIM, LABEL_ATTEMPT, LABEL_JOB_UID
 from api.phases import Phase, is_terminal
 from api.views import QiskitJob
 from kube import Client, Pod
+from messages.failure import ExecutorReason
 from messages.work import TOKEN_AUDIENCE
 
 REVIEW_LIFETIME = 60.0
@@ -142,8 +143,11 @@ def admit(job: QiskitJob | None, claim: Assignment, pod_uid: str) -> Admission:
     status = job.status
     if is_terminal(status.phase):
         return Over("JobFinished", f"QiskitJob {claim.job_name} is {status.phase} already")
-    if job.spec.cancel or job.spec.suspend:
-        return Over("AttemptStopped", f"QiskitJob {claim.job_name} was cancelled or suspended")
+    if job.spec.cancel:
+        return Over("AttemptStopped", f"QiskitJob {claim.job_name} was cancelled")
+    if job.spec.suspend:
+        # Told apart, for it may be taken back before the operator has seen it: then this was no failure.
+        return Over(ExecutorReason.SUSPENDED, f"QiskitJob {claim.job_name} was suspended")
     if status.attempt > claim.attempt or (status.attempt == claim.attempt and status.phase == Phase.RETRYING):
         return Over("AttemptOver", f"attempt {claim.attempt} of QiskitJob {claim.job_name} is over")
     if status.attempt == claim.attempt and status.job_id == pod_uid:

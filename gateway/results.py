@@ -11,7 +11,18 @@ from api.seal import Seal
 from api.views import QiskitJob
 from gateway.identity import Admission, Assignment, Caller, Go, admit, assignment
 from gateway.output import Owner, belongs_to, is_same, result_config_map
-from kube import CONFIG_MAPS, PODS, QISKIT_JOBS, AlreadyExists, Client, NotFound, Pod
+from kube import (
+    CONFIG_MAPS,
+    PODS,
+    QISKIT_JOBS,
+    AlreadyExists,
+    BadRequest,
+    Client,
+    Forbidden,
+    Invalid,
+    NotFound,
+    Pod,
+)
 from messages.work import HandIn
 
 
@@ -21,6 +32,10 @@ class Refused(Exception):
     def __init__(self, reason: str, message: str) -> None:
         super().__init__(message)
         self.reason = reason
+
+
+class NotTaken(Exception):
+    """The cluster refuses the object. That may pass, for a quota can be freed, but nothing here mends it."""
 
 
 async def store(
@@ -34,6 +49,7 @@ async def store(
     Raises:
         Refused: if the attempt is over, or another object stands in both places.
         gateway.output.TooLarge: if the result does not fit.
+        NotTaken: if a quota or an admission webhook is against it.
         kube.ApiError: if the API server cannot be asked; the executor keeps the result and tries again.
     """
     if (hand_in.job_uid, hand_in.attempt) != (claim.job_uid, claim.attempt):
@@ -69,6 +85,11 @@ async def store(
             if belongs_to(existing, owner, seal):
                 raise Refused("AlreadyStored", f"ConfigMap {name} holds a result of this job") from None
             continue
+        except (Forbidden, Invalid, BadRequest) as error:
+            # A quota is asked before names are compared: it refuses what is stored already like what is new.
+            if is_same(await _existing(client, namespace, name), owner, seal, hand_in.digest):
+                return location
+            raise NotTaken(f"the cluster refused ConfigMap {name}: {error.message}") from error
         return location
     taken = " and ".join(name for name, _ in places)
     raise Refused("OutputConflict", f"ConfigMap {taken} exist and are not this job's; delete or rename them")

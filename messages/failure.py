@@ -37,6 +37,7 @@ class ExecutorReason(StrEnum):
     GATEWAY_UNAVAILABLE = "GatewayUnavailable"
     INVALID_SPEC = "InvalidSpec"
     BACKEND_NOT_FOUND = "BackendNotFound"
+    SUSPENDED = "Suspended"
 
 
 EXIT_CODES: dict[ExecutorReason, int] = {reason: 64 + i for i, reason in enumerate(ExecutorReason)}

@@ -3,7 +3,8 @@
     GET  /v1/work                  200 WorkOrder · 204 nothing yet, ask again · 401/403 not one of ours ·
                                    409 Refusal (this attempt is over or its source changed: stop)
     POST /v1/progress   Progress   204 go on · 409 Refusal (this attempt is over: stop)
-    POST /v1/result     HandIn     200 Accepted · 409 Refusal · 413 Refusal (ResultTooLarge) · 503 try again
+    POST /v1/result     HandIn     200 Accepted · 409 Refusal · 413 Refusal (ResultTooLarge) · 503 try again;
+                                   with Refusal (OutputConflict) only for a while: the cluster is against it
 
 All bodies are JSON (msgspec), all requests carry `Authorization: Bearer <projected token>`. GET /v1/work is
 a long poll of at most `WORK_POLL_SECONDS`.

@@ -9,12 +9,13 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
 
 from api.names import LABEL_MANAGED_BY, LABEL_ROLE, MANAGED_BY, ROLE_EXECUTOR, ROLE_WARM
 from api.reasons import Reason
 from backends import Refused
+from informers import KubernetesObject
 from informers.timing import Clock, loop_clock
 from kube import NETWORK_POLICIES, Client, Conflict
 
@@ -25,7 +26,12 @@ FIELD_CONFLICT = "FieldManagerConflict"
 """The cause in the details of a conflict over a field that somebody else manages."""
 
 REAPPLY_SECONDS = 600.0
-"""How long an applied policy is taken for granted: somebody who deletes it gets it back after this time."""
+"""How long an applied policy is taken for granted: somebody who deletes it gets it back after this time.
+
+A namespace that is deleted takes the policy with it, and one of the same name may follow in a moment. None of its jobs
+and backends live on, though: what was applied counts for as long as the latest one of them for which it was asked is
+still in the cache, under its UID. Each kind vouches for itself, for one cache may lag behind another.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +80,21 @@ def network_policy(namespace: str, peers: GatewayPeers) -> dict[str, Any]:
     }
 
 
+class Lookup(Protocol):
+    """A cache of jobs, or of backends."""
+
+    def get(self, namespace: str | None, name: str) -> KubernetesObject | None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Applied:
+    """A policy that was applied, and an object (name, UID) that was in the namespace since."""
+
+    peers: GatewayPeers
+    at: float
+    witness: tuple[str, str | None]
+
+
 class Isolation:
     """Applies the policy to a namespace before its first pod, and again now and then."""
 
@@ -83,21 +104,21 @@ class Isolation:
         self._client = client
         self._peers = peers
         self._clock = clock
-        self._applied: dict[str, tuple[GatewayPeers, float]] = {}
+        self._applied: dict[tuple[str, type[KubernetesObject]], _Applied] = {}
         self._locks: dict[str, asyncio.Lock] = {}
 
-    async def ensure(self, namespace: str) -> None:
-        """See that the namespace has its policy.
+    async def ensure(self, owner: KubernetesObject, cache: Lookup) -> None:
+        """See that the owner's namespace has its policy. `cache` holds the objects of the owner's kind.
 
         Raises:
             Refused: if another policy has its name; no executor may start beside it.
             kube.ApiError: if the API server cannot be asked.
         """
-        peers = self._peers()
-        if self._is_applied(namespace, peers):
+        peers, namespace = self._peers(), owner.metadata.namespace or ""
+        if self._is_applied(owner, cache, peers):
             return
         async with self._locks.setdefault(namespace, asyncio.Lock()):
-            if self._is_applied(namespace, peers):
+            if self._is_applied(owner, cache, peers):
                 return
             try:
                 await self._client.apply(
@@ -116,11 +137,23 @@ class Isolation:
                     f"NetworkPolicy {POLICY_NAME} exists and is not the operator's; delete or rename it: "
                     f"{error.message}",
                 ) from error
-            self._applied[namespace] = (peers, self._clock())
+            self._applied[namespace, type(owner)] = _Applied(peers, self._clock(), _identity(owner))
 
-    def _is_applied(self, namespace: str, peers: GatewayPeers) -> bool:
-        applied = self._applied.get(namespace)
-        return applied is not None and applied[0] == peers and self._clock() - applied[1] < REAPPLY_SECONDS
+    def _is_applied(self, owner: KubernetesObject, cache: Lookup, peers: GatewayPeers) -> bool:
+        namespace = owner.metadata.namespace or ""
+        applied = self._applied.get((namespace, type(owner)))
+        if applied is None or applied.peers != peers or self._clock() - applied.at >= REAPPLY_SECONDS:
+            return False
+        witness = cache.get(namespace, applied.witness[0])
+        if witness is None or _identity(witness) != applied.witness:
+            return False
+        # Both are there at the same time: from now on the later one vouches, which is likely to stay longer.
+        self._applied[namespace, type(owner)] = replace(applied, witness=_identity(owner))
+        return True
+
+
+def _identity(obj: KubernetesObject) -> tuple[str, str | None]:
+    return obj.metadata.name, obj.metadata.uid
 
 
 def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:

@@ -8,6 +8,7 @@ from typing import Protocol
 
 import msgspec
 
+from api.reasons import Reason
 from api.views import QiskitBackend, QiskitBackendStatus
 from api.views import Resources as ResourcesView
 from backends import Owner, ProviderUnavailable, Refused, Resources
@@ -22,8 +23,10 @@ from reconcilers.backend.refill import Refill
 from reconcilers.backend.statuses import RUN_HERE, status_of
 from reconcilers.backend.trouble import silent_at, trouble
 from reconcilers.isolation import Isolation
+from reconcilers.job.failures import says_the_same
 from reconcilers.job.indexes import BY_OWNER
 from reconcilers.job.places import Places
+from reconcilers.job.running import SHOWN_AFTER
 from reconcilers.job.settings import JobSettings
 from reconcilers.job.sizing import size
 from reconcilers.recent import Recent
@@ -62,6 +65,26 @@ class _Memory:
     refused: tuple[str, str] | None = None
     """Why the last pod was refused (reason, message), until one is made: passes in between try none, and must not
     say that all is well."""
+    unanswered: float | None = None
+    """Since when the cluster does not do what the pool needs, for a reason that may pass by itself."""
+
+    def hindered(self, why: str, now: float) -> None:
+        """Take note of such a failure. It is shown if it lasts, and not anew while its cause is the same."""
+        if self.unanswered is None:
+            self.unanswered = now
+        said = (str(Reason.PROVIDER_UNAVAILABLE), f"pods of the pool cannot be started or ended yet: {why}")
+        if (
+            self.refused is not None
+            and self.refused[0] == said[0]
+            and says_the_same(self.refused[1], said[1])
+        ):
+            return
+        if now >= self.unanswered + SHOWN_AFTER:
+            self.refused = said
+
+    def done(self) -> None:
+        """Nothing is in the pool's way."""
+        self.refused = self.unanswered = None
 
 
 @dataclass(slots=True)
@@ -121,14 +144,20 @@ class BackendReconciler:
         cooling = memory.cooling
         cooling.observe((pod.metadata.uid for pod in pool.broken), len(pool.ready), self.clock())
         wait = None
+        failure: ProviderUnavailable | ApiError | None = None
         if self.expectations.satisfied(key):
             try:
                 wait = await self._adjust(key, backend, pool, memory, image, resources)
             except Refused as refused:
                 cooling.fail(self.clock())
                 wait, memory.refused = cooling.remaining(self.clock()), (refused.reason, refused.message)
+            except (ProviderUnavailable, ApiError) as error:
+                failure = error
+                memory.hindered(str(error), self.clock())
         problem = memory.refused or trouble(pool, self.now())
         counts_wait = await self._write_status(key, backend, pool, memory, problem)
+        if failure is not None:
+            raise failure
         silence = silent_at(pool)
         silence_wait = silence - self.now() if silence is not None and silence > self.now() else None
         given_up = self.expectations.expires_in(key)
@@ -143,7 +172,8 @@ class BackendReconciler:
             memory = self._memories[key] = _Memory(uid)
         if memory.template != template:
             # What went wrong was said of other pods: whoever has corrected their spec need not wait.
-            memory.template, memory.cooling, memory.refused = template, Cooling(), None
+            memory.template, memory.cooling = template, Cooling()
+            memory.done()
         return memory
 
     async def _adjust(
@@ -169,12 +199,12 @@ class BackendReconciler:
         now = self.clock()
         patience = memory.refill.wait(missing=to_do.start > 0, ready=len(pool.ready), now=now)
         if not to_do.start:
-            memory.refused = None
+            memory.done()
             return None
         remaining = max(memory.cooling.remaining(now), patience)
         if remaining > 0:
             return remaining
-        await self.isolation.ensure(key.namespace)
+        await self.isolation.ensure(backend, self.backends)
         owner = Owner(namespace=key.namespace, name=key.name, uid=backend.metadata.uid)
         for _ in range(to_do.start):
             self.expectations.expect_creations(key, 1)
@@ -186,7 +216,7 @@ class BackendReconciler:
                 if not made:
                     # If it was made all the same, the pool has one too many for a moment.
                     self.expectations.creation_observed(key)
-        memory.refused = None
+        memory.done()
         return None
 
     async def _write_status(

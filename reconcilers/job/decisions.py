@@ -26,6 +26,15 @@ class Rest:
 
 
 @dataclass(frozen=True, slots=True)
+class TryLater:
+    """Give this pass up, for something outside failed that time may mend. The queue's backoff says when the next one
+    is, and that is not before `after` seconds have passed."""
+
+    message: str
+    after: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Record:
     """Write this status, then say so. Carries the resource version that was decided on."""
 
@@ -87,6 +96,7 @@ class DeleteJob:
 
 Decision = (
     Rest
+    | TryLater
     | Record
     | Examine
     | CheckOutput

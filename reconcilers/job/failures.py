@@ -15,6 +15,7 @@ no container status at all                      ExecutorLost
 
 from __future__ import annotations
 
+import re
 import signal
 from typing import NamedTuple
 
@@ -70,6 +71,9 @@ _IMAGE_PROBLEMS = frozenset(
         "SignatureValidationFailed",
     }
 )
+_VARYING = re.compile(r"\w*\d\w*")
+"""Words that have a digit in them."""
+
 _ORDINARY_WAITS = frozenset({"", "ContainerCreating", "PodInitializing"})
 
 
@@ -125,6 +129,11 @@ def waiting_cause(pod: Pod, circuit: CircuitMetadata | None = None) -> Ending | 
             what = "no node takes the pod" if need is None else f"{need}: no node takes the pod"
             return Ending(Reason.UNSCHEDULABLE, _line(what, condition.reason, condition.message))
     return None
+
+
+def says_the_same(one: str, other: str) -> bool:
+    """Whether two messages of others name one cause: ports, durations and IDs are told anew with every try."""
+    return _VARYING.sub("", one) == _VARYING.sub("", other)
 
 
 def _report(terminated: Terminated | None) -> Ending | None:

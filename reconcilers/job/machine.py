@@ -20,7 +20,8 @@
        ▼
     attempt N recorded: Scheduling, or Running on a warm pod
 
-The reconciler carries a step out, looks at the world again, and asks for the next one, until it is a Rest.
+The reconciler carries a step out, looks at the world again, and asks for the next one, until it is a Rest
+or, where the cluster does not do what a step needs, a TryLater.
 """
 
 from __future__ import annotations

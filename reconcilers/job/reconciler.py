@@ -16,10 +16,8 @@ from types import TracebackType
 import msgspec
 from msgspec.structs import replace
 
-from api.conditions import JobCondition
 from api.names import API_VERSION
 from api.phases import is_terminal
-from api.reasons import Reason
 from api.seal import Seal
 from api.views import QiskitBackend, QiskitBackendSpec, QiskitJob, QiskitJobStatus
 from backends import Backend, Handle, NoSuchExecution, ProviderUnavailable, Refused, SlotGone, State
@@ -56,11 +54,11 @@ from reconcilers.job.decisions import (
     Stop,
     Submit,
     TakePlace,
+    TryLater,
 )
 from reconcilers.job.errands import Errands
 from reconcilers.job.indexes import BY_JOB, BY_OWNER, BY_UID, lean
 from reconcilers.job.machine import decide
-from reconcilers.job.moments import condition_since, pending_deadline
 from reconcilers.job.outputs import check_output, find_result
 from reconcilers.job.places import Places
 from reconcilers.job.receipts import is_result_of
@@ -76,6 +74,7 @@ from reconcilers.job.world import (
     World,
     attempt_of,
     is_examined,
+    is_open,
 )
 from reconcilers.recent import Recent
 from reconcilers.result import DONE, Conflict, Result, Retryable, Terminal
@@ -238,6 +237,8 @@ class JobReconciler:
             case DeleteJob():
                 await self._delete(world.job)
                 return None
+            case TryLater(message, after):
+                raise Retryable(message, after=after)
             case Rest():
                 raise AssertionError("a rest is not carried out")
 
@@ -266,7 +267,12 @@ class JobReconciler:
             self.errands.discard(job.metadata.uid)
         # What this step was for is done; the next attempt has to look for itself.
         return World(
-            now=world.now, job=job, backend=world.backend, place=world.place, slots_tried=world.slots_tried
+            now=world.now,
+            job=job,
+            backend=world.backend,
+            place=world.place,
+            slots_tried=world.slots_tried,
+            obstacle=world.obstacle if is_open(job) else None,
         )
 
     def _emit(self, job: QiskitJob, events: tuple[Event, ...]) -> None:
@@ -327,7 +333,7 @@ class JobReconciler:
         backend = self._backend(job)
         slot = slot_of(world.slot_pod) if world.slot_pod is not None else world.unclaimed
         try:
-            await self.isolation.ensure(job.metadata.namespace)
+            await self.isolation.ensure(job, self.jobs)
             handle = await backend.submit(submission_of(job, world.backend, self.settings, slot=slot))
         except Refused as refused:
             return replace(world, refusal=(refused.reason, refused.message))
@@ -335,18 +341,9 @@ class JobReconciler:
             tried = world.slots_tried | {slot.id} if slot is not None else world.slots_tried
             return replace(world, slot_gone=True, place=None, slots_tried=tried)
         except (ProviderUnavailable, ApiError) as error:
-            if not self._has_waited(job):
-                raise
-            pending = job.spec.timeouts.pending
-            message = f"the attempt could not be started within spec.timeouts.pending, {pending}: {error}"
-            return replace(world, refusal=(Reason.PROVIDER_UNAVAILABLE, message))
+            return replace(world, obstacle=(str(error), error.retry_after))
         self._submitted[job.metadata.uid] = (handle, self.now())
         return world
-
-    def _has_waited(self, job: QiskitJob) -> bool:
-        """Whether the attempt has been waiting since it was recorded for as long as it may."""
-        since = condition_since(job, JobCondition.SCHEDULED)
-        return since is not None and self.now() >= pending_deadline(job, since)
 
     async def _find_execution(self, world: World) -> World:
         attempt = attempt_of(world.job)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from api.conditions import JobCondition
+from api.conditions import JobCondition, find_condition
 from api.phases import Phase
 from api.reasons import Reason
 from backends import State
@@ -22,8 +22,16 @@ from reconcilers.job.decisions import (
     Rest,
     Submit,
     TakePlace,
+    TryLater,
 )
-from reconcilers.job.failures import Ending, disruption_of, ending_of, waiting_cause
+from reconcilers.job.failures import (
+    MESSAGE_LIMIT,
+    Ending,
+    disruption_of,
+    ending_of,
+    says_the_same,
+    waiting_cause,
+)
 from reconcilers.job.moments import (
     EXECUTION_GRACE,
     condition_since,
@@ -99,9 +107,30 @@ def _without_pod(world: World) -> Decision:
 
 def _submit(world: World) -> Decision:
     """Submit with what the backend says, never without: it may be gone since the attempt was recorded."""
+    if world.obstacle is not None:
+        return _obstructed(world, *world.obstacle)
     if world.job.spec.backend.name is None or world.backend is not None:
         return Submit()
     return fail_without_backend(world) if world.backend_absent else FindBackend()
+
+
+def _obstructed(world: World, why: str, after: float | None) -> Decision:
+    """The cluster does not do what the attempt needs: say so once for each cause, and wait for it in place."""
+    job = world.job
+    since = condition_since(job, JobCondition.SCHEDULED)
+    if since is not None and world.now >= pending_deadline(job, since):
+        pending = job.spec.timeouts.pending
+        message = f"the attempt could not be started within spec.timeouts.pending, {pending}: {why}"
+        return fail_or_retry(world, Ending(Reason.PROVIDER_UNAVAILABLE, message))
+    cause = Ending(Reason.PROVIDER_UNAVAILABLE, f"the attempt cannot be started yet: {why}"[:MESSAGE_LIMIT])
+    is_new = cause.reason != job.status.reason
+    if not is_new and says_the_same(cause.message, job.status.message or ""):
+        return TryLater(why, after)
+    if since is not None and since <= world.now < since + SHOWN_AFTER:
+        return TryLater(why, after)
+    # Whatever comes after the first is told by the status alone: causes that take turns are no news.
+    events = (Event("Warning", cause.reason, cause.message),) if is_new else ()
+    return Record(statuses.held_up(world, cause), events)
 
 
 def _record_execution(world: World, execution_id: str, name: str, *, running: bool) -> Decision:
@@ -133,7 +162,8 @@ def _finishes_within(world: World, pod: Pod) -> float:
 
 
 def _another_attempt(world: World) -> Decision:
-    """The warm pod was gone, or somebody else's, before it could be claimed: nothing ran, so this is no retry."""
+    """Nothing went wrong with the attempt, so this is no retry: its warm pod was gone, or somebody else's, before it
+    could be claimed, or its user stopped it."""
     if world.place is None:
         return TakePlace()
     slot = world.place.slot if isinstance(world.place, Admitted) else None
@@ -173,7 +203,8 @@ def _pending(world: World, pod: Pod) -> Decision:
 
 
 def _running(world: World, pod: Pod, settings: JobSettings) -> Decision:
-    if world.job.status.phase != Phase.RUNNING:
+    # A warm pod is Running before it is claimed, and what held its claim up is over.
+    if world.job.status.phase != Phase.RUNNING or world.job.status.reason is not None:
         status = statuses.running(world)
         return Record(status, (phase_event(status),))
     moments = (moment(started_at(pod)), condition_since(world.job, JobCondition.SUBMITTED))
@@ -199,4 +230,18 @@ def _end(world: World, ending: Ending) -> Decision:
     """The attempt brought no result that the cache knows of; one that is stored all the same counts."""
     if not world.result_absent:
         return FindResult()
+    if ending.reason == Reason.SUSPENDED:
+        return _stopped(world, ending)
     return fail_or_retry(world, ending)
+
+
+def _stopped(world: World, ending: Ending) -> Decision:
+    """The executor was told to stop for a suspension that was taken back before it was recorded.
+
+    Such a suspension is a change of the spec since the attempt was recorded, and recording the next one uses it up: an
+    executor that says so without it, again and again, spends retries like any other that is lost.
+    """
+    scheduled = find_condition(world.job.status.conditions, JobCondition.SCHEDULED)
+    if scheduled is not None and world.job.metadata.generation > scheduled.observed_generation:
+        return _another_attempt(world)
+    return fail_or_retry(world, Ending(Reason.EXECUTOR_LOST, ending.message))

@@ -110,7 +110,8 @@ def attempt_recorded(world: World, backend: str, slot: Slot | None) -> QiskitJob
 
 def submitted(world: World, execution_id: str, where: str, *, running: bool) -> QiskitJobStatus:
     """The attempt was accepted as this execution, which from now on may get the work."""
-    status = _step(world, job_id=execution_id, **(_running(world) if running else {}))
+    over = _under_way() if world.job.status.reason is not None else {}
+    status = _step(world, job_id=execution_id, **(_running(world) if running else over))
     return _set(world, status, JobCondition.SUBMITTED, "True", "PodCreated", where)
 
 
@@ -126,7 +127,7 @@ def held_up(world: World, cause: Ending) -> QiskitJobStatus:
 
 def under_way(world: World) -> QiskitJobStatus:
     """What held the pod up is over, though it does not run yet."""
-    return _step(world, reason=None, message="the executor's pod is starting")
+    return _step(world, **_under_way())
 
 
 def retrying(world: World, ending: Ending) -> QiskitJobStatus:
@@ -212,7 +213,9 @@ def completed(world: World, stored: PartialObject) -> QiskitJobStatus:
     if summary is not None:
         changes["circuit_metadata"] = circuit_metadata(summary.circuit)
         changes["backend_info"] = BackendInfo(
-            name=job.status.selected_backend or job.spec.backend.type, version=summary.backend_version
+            name=job.status.selected_backend or job.spec.backend.type,
+            version=summary.backend_version,
+            qubits=world.backend.spec.limits.qubits if world.backend is not None else None,
         )
     status = _step(
         world,
@@ -302,6 +305,10 @@ def _running(world: World) -> dict[str, Any]:
         "reason": None,
         "message": f"attempt {world.job.status.attempt} runs",
     }
+
+
+def _under_way() -> dict[str, Any]:
+    return {"reason": None, "message": "the executor's pod is starting"}
 
 
 def _ended(world: World) -> dict[str, Any]:

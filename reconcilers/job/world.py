@@ -107,6 +107,7 @@ class World(msgspec.Struct, frozen=True):
     `pods` are the job's own, of all attempts. `slot_pod` is a warm pod that the job recorded and has not
     claimed; `slot_taken` says that the recorded one is in the cache, and cannot be claimed any more. `handle` is
     what this process submitted at `handle_since`, until it is recorded and seen in the cache.
+    `obstacle` is why the attempt could not be submitted just now, which time may mend, and the least seconds to wait.
     `state` is what the backend itself says of the attempt's execution.
     `slots_tried` and `stopped` are UIDs of pods that this pass could not claim, and that it has ended.
     """
@@ -124,6 +125,7 @@ class World(msgspec.Struct, frozen=True):
     output: Output | None = None
     place: Place | None = None
     refusal: tuple[str, str] | None = None
+    obstacle: tuple[str, float | None] | None = None
     slot_gone: bool = False
     slots_tried: frozenset[str] = frozenset()
     stopped: frozenset[str] = frozenset()

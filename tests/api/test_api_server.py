@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import json
 from collections.abc import AsyncIterator
 from typing import Any
@@ -50,7 +51,10 @@ class Api:
 
     async def create(self, body: Manifest, *, validation: str = "Strict", dry_run: bool = False) -> Manifest:
         parameters = {"fieldValidation": validation} | ({"dryRun": "All"} if dry_run else {})
-        return await self._answer("POST", f"/{body['kind'].lower()}s", json=body, params=parameters)
+        content = io.BytesIO(json.dumps(body, ensure_ascii=False).encode())
+        headers = {"Content-Type": "application/json"}
+        path = f"/{body['kind'].lower()}s"
+        return await self._answer("POST", path, data=content, headers=headers, params=parameters)
 
     async def patch(self, patch: Manifest, *, subresource: str = "") -> Manifest:
         headers = {"Content-Type": "application/merge-patch+json"}
@@ -171,6 +175,11 @@ REFUSED = {
         a_job(circuit={"source": "inline", "code": "#" * (512 * 1024 + 1)}),
         "spec.circuit.code",
         "Too long",
+    ),
+    "code of few characters and more than 1 MiB": (
+        a_job(circuit={"source": "inline", "code": "\N{MUSICAL SYMBOL G CLEF}" * (256 * 1024 + 1)}),
+        "spec.circuit.code",
+        "at most 1 MiB in UTF-8",
     ),
     "a ConfigMap without its reference": (
         a_job(circuit={"source": "configmap"}),
@@ -300,6 +309,18 @@ async def test_a_refusal_names_the_field(api: Api, body: Manifest, field: str, m
     found = causes(await api.create(body))
     assert field in found
     assert message in found[field]
+
+
+@pytest.mark.parametrize(
+    "code",
+    ["#" * (512 * 1024), "\N{MUSICAL SYMBOL G CLEF}" * (256 * 1024), "\n" * (512 * 1024)],
+    ids=["ASCII", "four bytes each", "escaped"],
+)
+async def test_the_longest_code_is_stored_and_leaves_room_for_a_status(api: Api, code: str) -> None:
+    created = await api.create(a_job(circuit={"source": "inline", "code": code}))
+    assert created["kind"] == "QiskitJob", created.get("message")
+    patched = await api.patch({"status": {"phase": "Failed", "message": "x" * 4096}}, subresource="/status")
+    assert patched["kind"] == "QiskitJob", patched.get("message")
 
 
 async def test_a_misspelt_field_is_refused_under_strict_validation(api: Api) -> None:

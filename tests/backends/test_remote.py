@@ -7,7 +7,17 @@ import socket
 
 import pytest
 
-from backends import Handle, NoSuchExecution, ProviderUnavailable, Refused, SlotGone, State, Status
+from backends import (
+    Handle,
+    NoSuchExecution,
+    ProviderUnavailable,
+    Refused,
+    Result,
+    SlotGone,
+    State,
+    Status,
+    Submission,
+)
 from backends.remote import BackendDefect, RemoteBackend, serve
 from tests.backends.contract_suite import across_a_pipe, an_attempt
 from tests.backends.in_memory import InMemoryBackend, InMemoryProvider
@@ -46,6 +56,46 @@ async def test_an_error_arrives_as_it_was_raised(error: Exception, attributes: d
 async def test_a_defect_of_the_other_side_is_told_and_ends_nothing_else() -> None:
     async with across_a_pipe(Raising(KeyError("oops"))) as remote:
         with pytest.raises(BackendDefect, match="KeyError: 'oops'"):
+            await remote.status(HANDLE)
+        assert (await remote.capabilities()).name == "in-memory"
+
+
+class Wordy(InMemoryBackend):
+    """Says too much."""
+
+    async def status(self, handle: Handle) -> Status:
+        return Status(state=State.RUNNING, message="x" * 5000)
+
+    async def result(self, handle: Handle) -> Result:
+        return Result(counts=({"0" * 5000: 1},))
+
+
+@pytest.fixture
+def short_frames(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("backends.remote.FRAME_LIMIT", 4096)
+
+
+@pytest.mark.usefixtures("short_frames")
+async def test_a_submission_above_the_limit_fails_alone() -> None:
+    gated = Gated()
+    async with across_a_pipe(gated) as remote, asyncio.TaskGroup() as calls:
+        other = calls.create_task(remote.status(Handle(attempt=HANDLE.attempt, id="0", name="")))
+        await gated.has_been_asked()
+        submission = Submission(attempt=HANDLE.attempt, backend="large", circuit=b"x" * 5000)
+        with pytest.raises(Refused, match="too large") as raised:
+            await remote.submit(submission)
+        gated.gates["0"].set()
+    assert raised.value.reason == "InvalidSpec"
+    assert other.result().message == "0"
+
+
+@pytest.mark.usefixtures("short_frames")
+async def test_an_answer_above_the_limit_fails_alone() -> None:
+    async with across_a_pipe(Wordy(InMemoryProvider())) as remote:
+        with pytest.raises(Refused, match="too large") as raised:
+            await remote.result(HANDLE)
+        assert raised.value.reason == "ResultTooLarge"
+        with pytest.raises(BackendDefect, match="too large"):
             await remote.status(HANDLE)
         assert (await remote.capabilities()).name == "in-memory"
 

@@ -16,19 +16,21 @@ from tests.executor.authority import Authority
 from tests.executor.orders import SECONDS
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+Planned = int | str | Refusal | tuple[int, Refusal]
 
 
 @dataclass
 class GatewayStub:
     """A gateway with one order. What `answers` holds for a path is given first, one for each request.
 
-    An answer is a status, a Refusal (409), or `hang` (never answers); whatever is left is done properly.
+    An answer is a status, a Refusal (409, or the status beside it), or `hang` (never answers); whatever is left is done
+    properly.
     """
 
     authority: Authority
     order: WorkOrder | None = None
     token: str = field(default_factory=lambda: "token-" + secrets.token_hex(20))
-    answers: defaultdict[str, deque[int | str | Refusal]] = field(default_factory=lambda: defaultdict(deque))
+    answers: defaultdict[str, deque[Planned]] = field(default_factory=lambda: defaultdict(deque))
     requests: list[str] = field(default_factory=list)
     progress: list[Progress] = field(default_factory=list)
     results: list[HandIn] = field(default_factory=list)
@@ -76,6 +78,8 @@ class GatewayStub:
                 await asyncio.sleep(SECONDS)
             if isinstance(answer, Refusal):
                 return reply(answer, 413 if answer.reason == "ResultTooLarge" else 409)
+            if isinstance(answer, tuple):
+                return reply(answer[1], answer[0])
             return web.Response(status=int(answer))
         answered: web.StreamResponse = await handler(request)
         return answered

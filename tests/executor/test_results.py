@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import hashlib
 import io
 import json
+import math
 import pickle
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 from qiskit import qpy
 
+from executor_image.gateway_client import LONGEST_DELAY, REFUSED_SECONDS, GatewayClient, GatewayRefused
+from executor_image.settings import Settings
 from messages.failure import ExecutorReason
 from messages.failure import ExecutorReason as Reason
-from messages.work import Output, Refusal
+from messages.work import HandIn, Output, Refusal
+from tests.executor.authority import SERVER_NAME
 from tests.executor.gateway_stub import GatewayStub
 from tests.executor.orders import BELL, ENDLESS, an_order
 from tests.executor.process import Start, assert_failed
+from tests.gateway.test_output import a_summary
 
 SWEEP = """
 from qiskit import QuantumCircuit
@@ -182,6 +189,96 @@ async def test_a_result_without_a_place_is_printed(start: Start, gateway: Gatewa
     )
     (line,) = (line for line in ended.stdout.splitlines() if line.startswith("{"))
     assert sum(json.loads(line)["results"]["counts"].values()) == 1024
+
+
+NO_ROOM = Refusal(
+    reason="OutputConflict", message="the cluster refused ConfigMap bell-results: exceeded quota: few"
+)
+
+
+async def test_a_result_that_the_cluster_refuses_for_a_while_is_kept(
+    start: Start, gateway: GatewayStub
+) -> None:
+    gateway.answers["/v1/result"].extend([(503, NO_ROOM), (503, NO_ROOM)])
+    ended = await (await start(an_order())).ended()
+    assert ended.code == 0, ended
+    assert len(gateway.results) == 1
+    assert '"counts"' not in ended.stdout
+
+
+async def test_a_result_that_the_cluster_goes_on_refusing_is_printed(
+    start: Start, gateway: GatewayStub
+) -> None:
+    gateway.answers["/v1/result"].append((503, NO_ROOM))
+    at_once = "import executor_image.gateway_client as client, executor_image.supervisor as supervisor\n"
+    at_once += "client.REFUSED_SECONDS = 0.0\nsupervisor.main()"
+    ended = await (await start(an_order(), command=("-c", at_once))).ended()
+    assert_failed(ended, Reason.OUTPUT_CONFLICT, f"{NO_ROOM.message}; the whole result is in the pod's log")
+    (line,) = (line for line in ended.stdout.splitlines() if line.startswith("{"))
+    assert sum(json.loads(line)["results"]["counts"].values()) == 1024
+
+
+async def test_a_webhooks_many_words_do_not_hide_where_the_result_is(
+    start: Start, gateway: GatewayStub
+) -> None:
+    gateway.answers["/v1/result"].append(Refusal(reason="OutputConflict", message="no " * 1000))
+    assert_failed(await (await start(an_order())).ended(), Reason.OUTPUT_CONFLICT, "is in the pod's log")
+
+
+@dataclass
+class Waits:
+    """Time that passes only while somebody sleeps."""
+
+    now: float = 1000.0
+
+    async def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+    async def hand_in(self, gateway: GatewayStub, folder: Path, *, deadline: float = math.inf) -> float:
+        """Seconds after which a result is given up."""
+        (folder / "token").write_text(gateway.token)
+        settings = Settings.read(
+            {
+                "EXECUTOR_GATEWAY_URL": gateway.url,
+                "EXECUTOR_GATEWAY_CA": gateway.authority.pem,
+                "EXECUTOR_GATEWAY_SERVER_NAME": SERVER_NAME,
+                "EXECUTOR_TOKEN_FILE": str(folder / "token"),
+                "EXECUTOR_WORK_DIR": str(folder),
+            }
+        )
+        result = HandIn(job_uid="job-1", attempt=1, digest="", document=b"{}", summary=a_summary())
+        began = self.now
+        async with GatewayClient.open(settings) as opened:
+            client = dataclasses.replace(
+                opened, sleep=self.sleep, monotonic=lambda: self.now, uniform=lambda low, high: 1.0
+            )
+            with pytest.raises(GatewayRefused, match="exceeded quota"):
+                await client.hand_in(result, deadline=deadline)
+        return self.now - began
+
+
+async def test_a_refusal_by_the_cluster_is_waited_out_for_two_minutes(
+    gateway: GatewayStub, tmp_path: Path
+) -> None:
+    gateway.answers["/v1/result"].extend([(503, NO_ROOM)] * 100)
+    took = await Waits().hand_in(gateway, tmp_path)
+    assert REFUSED_SECONDS - LONGEST_DELAY <= took <= REFUSED_SECONDS
+
+
+async def test_an_api_server_that_is_away_takes_none_of_these_two_minutes(
+    gateway: GatewayStub, tmp_path: Path
+) -> None:
+    away = Refusal(reason="GatewayUnavailable", message="the API server answered Unreachable")
+    gateway.answers["/v1/result"].extend([*[(503, away)] * 50, *[(503, NO_ROOM)] * 100])
+    assert await Waits().hand_in(gateway, tmp_path) > 40 * LONGEST_DELAY + REFUSED_SECONDS - LONGEST_DELAY
+
+
+async def test_a_refusal_by_the_cluster_is_told_before_the_attempts_time_is_over(
+    gateway: GatewayStub, tmp_path: Path
+) -> None:
+    gateway.answers["/v1/result"].extend([(503, NO_ROOM)] * 100)
+    waits = Waits()
+    assert 0 < await waits.hand_in(gateway, tmp_path, deadline=waits.now + 15) <= 15
 
 
 async def test_a_volume_gets_the_files_and_the_gateway_the_digest(

@@ -83,6 +83,16 @@ async def test_a_refusal_of_progress_ends_the_work_at_once(start: Start, gateway
     assert gateway.results == []
 
 
+@pytest.mark.parametrize("path", ["/v1/work", "/v1/progress", "/v1/result"])
+async def test_a_suspended_jobs_executor_says_that_it_was_told_to_stop(
+    start: Start, gateway: GatewayStub, path: str
+) -> None:
+    gateway.answers[path].append(Refusal(reason="Suspended", message="QiskitJob bell was suspended"))
+    ended = await (await start(an_order(ENDLESS if path == "/v1/progress" else BELL))).ended()
+    assert_failed(ended, Reason.SUSPENDED, "QiskitJob bell was suspended")
+    assert '"counts"' not in ended.stdout
+
+
 async def test_a_refused_result_of_an_attempt_that_is_over_is_dropped(
     start: Start, gateway: GatewayStub
 ) -> None:

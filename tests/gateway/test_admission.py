@@ -52,6 +52,12 @@ def test_admission(job: QiskitJob | None, answer: type) -> None:
     assert isinstance(admit(job, CLAIM, "pod-1"), answer)
 
 
+def test_a_suspension_is_told_apart_from_a_cancellation() -> None:
+    """It can be taken back, before anybody has recorded it."""
+    answers = [admit(a_job(spec={what: True}, **RUNNING), CLAIM, "pod-1") for what in ("suspend", "cancel")]
+    assert [getattr(answer, "reason", "") for answer in answers] == ["Suspended", "AttemptStopped"]
+
+
 def a_pod(*, labels: dict[str, str], annotations: dict[str, str], owners: list[dict[str, Any]]) -> Pod:
     metadata: dict[str, Any] = {"name": "p", "namespace": "lab", "uid": "pod-1"}
     metadata |= {"labels": labels, "annotations": annotations, "ownerReferences": owners}

@@ -187,6 +187,38 @@ async def test_a_result_that_is_too_large_is_refused_with_a_way_out(world: World
     assert "pvc" in refused.read(Refusal).message
 
 
+async def quota(world: World, config_maps: int) -> None:
+    path = f"/api/v1/namespaces/{world.namespace}/resourcequotas"
+    hard = {"count/configmaps": str(config_maps)}
+    await world.client.raw(
+        "POST", path, body=msgspec.json.encode({"metadata": {"name": "few"}, "spec": {"hard": hard}})
+    )
+    async with asyncio.timeout(SECONDS_TO_SEE):
+        while True:
+            answer = msgspec.json.decode(await world.client.raw("GET", f"{path}/few"))
+            if "hard" in answer.get("status", {}):
+                return
+            await asyncio.sleep(0.05)
+
+
+async def test_a_quota_is_told_in_its_words_and_waited_for(world: World) -> None:
+    job, _, token = await world.running("crowded")
+    await quota(world, 0)
+    answer = await world.call("POST", "/v1/result", token, world.hand_in(job))
+    refusal = answer.read(Refusal)
+    assert (answer.status, refusal.reason) == (503, "OutputConflict")
+    assert "the cluster refused ConfigMap crowded-results: " in refusal.message
+    assert "exceeded quota" in refusal.message
+
+
+async def test_a_result_that_filled_the_quota_is_found_when_it_is_handed_in_again(world: World) -> None:
+    """A quota is asked first, and would refuse the name that it counts already."""
+    job, _, token = await world.running("last")
+    assert (await world.call("POST", "/v1/result", token, world.hand_in(job))).status == 200
+    await quota(world, 0)
+    assert (await world.call("POST", "/v1/result", token, world.hand_in(job))).status == 200
+
+
 @pytest.mark.parametrize(
     "body",
     [Accepted(location="x"), b'{"job_uid": "\xff"}', b'{"job_uid": ' + b"[" * 5_000],

@@ -164,6 +164,7 @@ WORLDS = st.builds(
     output=st.none() | st.just(OutputFree()) | st.builds(OutputTaken, TEXT) | st.builds(OutputAbsent, TEXT),
     place=st.none() | st.builds(Admitted, SLOTS) | st.builds(Queued, st.integers(1, 9)),
     refusal=rarely(PAIRS),
+    obstacle=rarely(st.tuples(TEXT, st.none() | FRACTIONS)),
     slot_gone=rarely(st.just(True), else_=False),
     pod_absent=st.booleans(),
     state=st.none() | st.sampled_from(State),

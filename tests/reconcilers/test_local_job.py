@@ -32,7 +32,7 @@ from kube import (
 from messages.failure import ExecutorReason
 from messages.validation import Finding, ValidateResponse, Verdict
 from reconcilers.isolation import POLICY_NAME
-from reconcilers.job.running import RECORDED_BY
+from reconcilers.job.running import RECORDED_BY, SHOWN_AFTER
 from tests.reconcilers.conftest import Stage
 from tests.reconcilers.fake_node import (
     ENDS_WITHOUT_RESULT,
@@ -279,6 +279,41 @@ class TestFailures:
             done = await stage.until("bell", "Completed", "Failed")
             assert done.status.phase == "Completed", done.status
 
+    @pytest.mark.parametrize("refused", ["/pods", f"/networkpolicies/{POLICY_NAME}"])
+    async def test_what_the_cluster_lets_a_job_wait_for_is_shown_once(
+        self, stage: Stage, refused: str
+    ) -> None:
+        """However often it is tried, and though no two tries say quite the same."""
+        tries: list[str] = []
+
+        def broken(method: str, path: str) -> None:
+            if path.endswith(refused):
+                tries.append(path)
+                raise InternalError(
+                    500, "InternalError", f"failed calling webhook: port {len(tries)}: refused"
+                )
+
+        async def shown() -> bool:
+            status = (await stage.job("bell")).status
+            return status.reason == "ProviderUnavailable" and "webhook" in (status.message or "")
+
+        clock = StoppedClock()
+        async with stage.operator(now=clock) as operator:
+            operator.client.before = broken
+            await stage.create("bell")
+            await eventually(lambda: tries)
+            clock.forward(SHOWN_AFTER)
+            await eventually(shown)
+            assert (await stage.job("bell")).status.phase == "Scheduling"
+            enough = len(tries) + 3
+            await eventually(lambda: len(tries) >= enough)
+            written = operator.client.written("qiskitjobs")
+            assert len(written) == 2, "the attempt, and what holds it up"
+            assert operator.diary.reasons("bell").count("ProviderUnavailable") == 1
+            operator.client.before = lambda method, path: None
+            done = await stage.until("bell", "Completed", "Failed")
+        assert (done.status.phase, done.status.attempt, done.status.reason) == ("Completed", 1, None)
+
     async def test_a_full_quota_is_waited_for(self, stage: Stage) -> None:
         path = f"/api/v1/namespaces/{stage.namespace}/resourcequotas"
         quota = {"metadata": {"name": "none"}, "spec": {"hard": {"pods": "0"}}}
@@ -339,6 +374,24 @@ class TestTheUsersWill:
                 return not await pods_of(stage, job)
 
             await eventually(gone, what="the pod's end")
+
+    async def test_a_suspension_that_was_taken_back_before_it_was_seen_fails_no_job(
+        self, stage: Stage
+    ) -> None:
+        """A gateway has seen it, and told the executor to stop."""
+        stage.node.default = RUNS
+        async with stage.operator():
+            job = await stage.create("bell", retryPolicy={"maxRetries": 0})
+            await stage.until("bell", "Running")
+            [pod] = await pods_of(stage, job)
+            # Any change of the spec will do for two that are over before they are seen.
+            await change(stage, "bell", ttlSecondsAfterFinished=3600)
+            stage.node.default = SUCCEEDS
+            stopped = reported(ExecutorReason.SUSPENDED, "QiskitJob bell was suspended").ends
+            assert stopped is not None
+            await stage.node.say(pod, stopped())
+            done = await stage.until("bell", "Completed", "Failed")
+        assert (done.status.phase, done.status.attempt, done.status.retry_count) == ("Completed", 2, 0)
 
     async def test_a_suspended_job_lets_go_of_its_pod_and_starts_anew_later(self, stage: Stage) -> None:
         stage.node.plans["bell"] = [RUNS, SUCCEEDS]

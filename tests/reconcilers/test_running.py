@@ -23,6 +23,7 @@ from reconcilers.job.decisions import (
     Stop,
     Submit,
     TakePlace,
+    TryLater,
 )
 from reconcilers.job.machine import decide
 from reconcilers.job.settings import JobSettings
@@ -378,6 +379,66 @@ def test_a_submission_that_is_refused(reason: str) -> None:
     assert (status.phase, status.reason, status.message) == (want, reason, "the cluster said no")
 
 
+class TestAClusterThatDoesNotAnswerProperly:
+    """A NetworkPolicy or a pod that cannot be made is nobody's refusal, and may last."""
+
+    WHY = 'InternalError: failed calling webhook "pods.example.org": dial tcp 10.0.0.7:443: refused'
+
+    def test_a_moment_of_it_is_not_worth_a_write(self) -> None:
+        world = a_world(SCHEDULED, obstacle=(self.WHY, 7.0), seconds=1)
+        assert step_of(world) == TryLater(self.WHY, 7.0)
+
+    def test_then_it_is_shown_once_while_the_job_waits(self) -> None:
+        step = recorded(a_world(SCHEDULED, obstacle=(self.WHY, None)))
+        status = step.status
+        assert (status.phase, status.reason, status.retry_count) == (
+            Phase.SCHEDULING,
+            "ProviderUnavailable",
+            0,
+        )
+        assert self.WHY in (status.message or "")
+        assert [event.reason for event in step.events] == ["ProviderUnavailable"]
+        shown = SCHEDULED.with_status(reason=status.reason, message=status.message)
+        other_port = self.WHY.replace("10.0.0.7:443", "10.0.0.9:8443")
+        for why in (self.WHY, other_port):
+            assert step_of(a_world(shown, obstacle=(why, None))) == TryLater(why)
+
+    def test_another_cause_is_shown_without_another_event(self) -> None:
+        status = recorded(a_world(SCHEDULED, obstacle=(self.WHY, None))).status
+        shown = SCHEDULED.with_status(reason=status.reason, message=status.message)
+        step = recorded(a_world(shown, obstacle=("ServerTimeout: etcd is slow", None)))
+        assert "etcd is slow" in (step.status.message or "")
+        assert step.events == ()
+
+    def test_at_timeouts_pending_the_attempt_is_over(self) -> None:
+        status = recorded(a_world(SCHEDULED, obstacle=(self.WHY, None), seconds=601)).status
+        assert (status.phase, status.reason) == (Phase.RETRYING, "ProviderUnavailable")
+        assert f"spec.timeouts.pending, 10m: {self.WHY}" in (status.message or "")
+
+    def test_a_pod_that_was_made_all_the_same_is_followed(self) -> None:
+        world = a_world(SCHEDULED, a_pod(), obstacle=(self.WHY, None))
+        assert recorded(world).status.job_id == "pod-1"
+
+    def test_nothing_of_it_stays_once_the_pod_is_there(self) -> None:
+        status = recorded(a_world(SCHEDULED, obstacle=(self.WHY, None))).status
+        shown = SCHEDULED.with_status(reason=status.reason, message=status.message)
+        after = recorded(a_world(shown, a_pod())).status
+        assert (after.job_id, after.reason, after.message) == (
+            "pod-1",
+            None,
+            "the executor's pod is starting",
+        )
+
+    def test_nor_once_a_warm_pod_is_claimed(self) -> None:
+        job = a_job().running(job_id="warm-1")
+        shown = recorded(a_world(job, slot_pod=a_warm_pod().view, obstacle=(self.WHY, None))).status
+        assert (shown.phase, shown.reason) == (Phase.RUNNING, "ProviderUnavailable")
+        claimed = a_pod("warm-1").running()
+        held_up = job.with_status(reason=shown.reason, message=shown.message)
+        after = recorded(a_world(held_up, claimed)).status
+        assert (after.phase, after.reason, after.message) == (Phase.RUNNING, None, "attempt 1 runs")
+
+
 def test_a_warm_pod_that_was_gone_costs_no_retry() -> None:
     job = a_job().running(job_id="warm-1")
     cold = recorded(a_world(job, slot_gone=True, place=Admitted())).status
@@ -463,6 +524,28 @@ class TestCancelAndSuspend:
         assert isinstance(step_of(a_world(now_suspended, a_pod().running())), Stop)
         assert step_of(a_world(now_suspended)) == Rest()
 
+    @pytest.mark.parametrize("retries", [0, 3])
+    def test_a_suspension_that_was_taken_back_unseen_costs_no_retry(self, retries: int) -> None:
+        job = RUNNING.with_spec(retryPolicy={"maxRetries": retries}).with_metadata(generation=3)
+        stopped = report(ExecutorReason.SUSPENDED)
+        assert step_of(a_world(job, stopped)) == FindResult(), "it may have handed in before"
+        assert step_of(a_world(job, stopped, result_absent=True)) == TakePlace()
+        status = recorded(a_world(job, stopped, result_absent=True, place=Admitted())).status
+        assert (status.phase, status.attempt, status.retry_count) == (Phase.SCHEDULING, 2, 0)
+        assert (status.reason, status.job_id) == (None, None)
+
+    def test_an_executor_that_says_so_again_and_again_spends_retries(self) -> None:
+        """One change of the spec stops one attempt."""
+        job = RUNNING.with_metadata(generation=3)
+        stopped = report(ExecutorReason.SUSPENDED)
+        status = recorded(a_world(job, stopped, result_absent=True, place=Admitted())).status
+        again = job.with_status(**{name: getattr(status, name) for name in status.__struct_fields__})
+        again = again.with_status(job_id="pod-2", phase=Phase.RUNNING)
+        text = msgspec.json.encode(Failure(reason="Suspended", message="so it is")).decode()
+        pod = a_pod("pod-2", attempt=2).ended(EXIT_CODES[ExecutorReason.SUSPENDED], message=text)
+        after = recorded(a_world(again, pod, result_absent=True)).status
+        assert (after.phase, after.reason, after.retry_count) == (Phase.RETRYING, "ExecutorLost", 1)
+
     def test_a_job_that_is_created_suspended_says_so(self) -> None:
         status = recorded(a_world(a_job().with_spec(suspend=True))).status
         assert (status.phase, status.reason) == (Phase.PENDING, "Suspended")
@@ -527,10 +610,16 @@ class TestSettling:
         assert status.circuit_metadata is not None
         assert status.circuit_metadata.depth == 3
         assert status.backend_info is not None
-        assert status.backend_info.version == "0.18.2"
+        assert (status.backend_info.version, status.backend_info.qubits) == ("0.18.2", None)
         assert is_true(status.conditions, "ResultsStored")
         assert is_true(status.conditions, "Complete")
         assert [event.reason for event in step.events] == ["Completed"]
+
+    def test_a_completed_job_says_how_many_qubits_its_backend_takes(self) -> None:
+        world = a_world(RUNNING, result=a_result(), backend=a_backend(limits={"qubits": 5}))
+        status = recorded(world).status
+        assert status.backend_info is not None
+        assert status.backend_info.qubits == 5
 
     def test_a_result_whose_place_was_taken_says_whose_it_is_not(self) -> None:
         status = recorded(a_world(RUNNING, result=a_result(name="result-job-1"))).status

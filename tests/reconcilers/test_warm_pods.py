@@ -13,8 +13,10 @@ from api.names import ANNOTATION_CLAIM, LABEL_ROLE, ROLE_WARM
 from api.views import QiskitBackend
 from informers import Key
 from informers.expectations import EXPIRY
-from kube import PODS, QISKIT_BACKENDS, Forbidden, Pod
+from kube import PODS, QISKIT_BACKENDS, Forbidden, InternalError, Pod
 from reconcilers.backend.refill import REFILL_AFTER
+from reconcilers.isolation import POLICY_NAME
+from reconcilers.job.running import SHOWN_AFTER
 from tests.reconcilers.conftest import Stage
 from tests.reconcilers.fake_node import RUNS, terminated
 from tests.reconcilers.operating import (
@@ -165,6 +167,39 @@ async def test_a_pool_whose_pods_are_refused_says_so(stage: Stage) -> None:
         assert await told(), "a pass that tries nothing does not say that all is well"
         tries = [path for path in operator.client.written("pods") if path.startswith("POST")]
         assert len(tries) == 1, "a pool that is refused does not hammer the API server"
+
+
+@pytest.mark.parametrize("refused", ["/pods", f"/networkpolicies/{POLICY_NAME}"])
+async def test_a_pool_that_the_cluster_lets_wait_says_so_once(stage: Stage, refused: str) -> None:
+    tries: list[str] = []
+
+    def broken(method: str, path: str) -> None:
+        if path.endswith(refused):
+            tries.append(path)
+            raise InternalError(500, "InternalError", f"failed calling webhook: port {len(tries)}: refused")
+
+    clock = StoppedClock()
+    async with stage.operator() as operator:
+        operator.pooling.clock = clock
+        operator.client.before = broken
+        await create_backend(stage.client, stage.namespace, "pool", warmPool={"size": 1})
+        await eventually(lambda: tries)
+        clock.forward(SHOWN_AFTER)
+
+        async def told() -> bool:
+            backend = await get_backend(stage.client, stage.namespace, "pool")
+            filled = find_condition(backend.status.conditions, "WarmPoolFilled")
+            return (
+                filled is not None and filled.reason == "ProviderUnavailable" and "webhook" in filled.message
+            )
+
+        await eventually(told)
+        enough = len(tries) + 3
+        await eventually(lambda: len(tries) >= enough)
+        written = operator.client.written("qiskitbackends")
+        assert len(written) == 2, "that it starts, and what keeps it from doing so"
+        operator.client.before = lambda method, path: None
+        await filled(stage, "pool", 1)
 
 
 async def test_a_pool_whose_backend_is_corrected_waits_no_longer_for_what_was_wrong(stage: Stage) -> None:
