@@ -10,6 +10,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from circuits import entrypoint as entry
 from circuits.binding import bind
@@ -73,6 +74,8 @@ def _build(
         found = entry.find(module, content, entrypoint)
         if not isinstance(found, list):
             built = []
+                if len(bindings) > 1:  # it may give the same circuit again, changed
+                    circuits = [replace(one, circuit=one.circuit.copy()) for one in circuits]
             for binding in bindings:
                 circuits, taken = entry.call(found, binding)
                 built += bind(circuits, binding, {*taken, *entry.parameter_names(found)})
