@@ -21,11 +21,8 @@ from circuits.frozen import load_qpy
 from circuits.qasm import load_qasm
 from circuits.user_module import run_source, user_error
 from circuits.walk import measures, no_number
-from messages.circuit import Format
+from messages.circuit import CIRCUITS_LIMIT, Format
 from messages.failure import ExecutorReason
-
-CIRCUITS_LIMIT = 1000
-"""Circuits of one job, sweeps included: the result document lists every one of them."""
 
 
 def load(
