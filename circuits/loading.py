@@ -19,6 +19,7 @@ from circuits.errors import CircuitError
 from circuits.formats import detect_format
 from circuits.frozen import load_qpy
 from circuits.qasm import load_qasm
+from circuits.unsupported import unsupported
 from circuits.user_module import run_source, user_error
 from circuits.walk import measures, no_number
 from messages.circuit import CIRCUITS_LIMIT, Format
@@ -71,10 +72,10 @@ def _build(
         found = entry.find(module, content, entrypoint)
         if not isinstance(found, list):
             built = []
-                if len(bindings) > 1:  # it may give the same circuit again, changed
-                    circuits = [replace(one, circuit=one.circuit.copy()) for one in circuits]
             for binding in bindings:
                 circuits, taken = entry.call(found, binding)
+                if len(bindings) > 1:  # it may give the same circuit again, changed
+                    circuits = [replace(one, circuit=one.circuit.copy()) for one in circuits]
                 built += bind(circuits, binding, {*taken, *entry.parameter_names(found)})
             return built
     elif language is Format.QPY:
@@ -97,6 +98,12 @@ def _check(built: BuiltCircuit) -> None:
             ExecutorReason.CIRCUIT_INVALID,
             f"circuit {built.name} expects run-time inputs ({names}), which cannot be given; "
             "use Parameter instead",
+        )
+    foreign = unsupported(built.circuit)
+    if foreign is not None:
+        raise CircuitError(
+            ExecutorReason.CIRCUIT_INVALID,
+            f"circuit {built.name} has {foreign}, which the simulator does not support",
         )
     odd = no_number(built.circuit)
     if odd is not None:
