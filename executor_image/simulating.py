@@ -18,7 +18,7 @@ from circuits import count_gates, describe, freeze, memory_bytes, simulated_qubi
 from circuits.composites import without_names
 from circuits.methods import AUTOMATIC
 from circuits.user_traceback import describe_exception
-from executor_image.corrections import corrected
+from executor_image.corrections import corrected, with_true_powers
 from executor_image.devices import Snapshot, device_target, noise_model, read_snapshot
 from executor_image.failures import Failed
 from executor_image.steps import Done, Ran, Reached, Simulate, encode
@@ -97,7 +97,7 @@ class Simulation:
         )
         self._check_memory(facts.name, facts.method, simulated_qubits(circuit))
         started = time.perf_counter()
-        method, made = self._transpile(without_names(circuit), facts)
+        method, made = self._transpile(with_true_powers(without_names(circuit)), facts)
         seconds = time.perf_counter() - started
         self._check_memory(facts.name, method, simulated_qubits(made.circuit))
         return _Ready(facts, parameters, made, method, seconds)
@@ -187,7 +187,7 @@ class Simulation:
                 f"circuit {one.facts.name} ends without having measured anything, so it has no counts: its "
                 "measurements are in a loop that is never entered",
             )
-        counts = _counts(result, circuit)
+        counts = _counts(result, one.transpiled.circuit)
         seconds = time.perf_counter() - started
         return Ran(
             facts=one.facts,
