@@ -34,8 +34,8 @@ from messages.failure import ExecutorReason
 from messages.work import Stage
 from sandbox import Send
 
-_SEEDS = 1 << 63
-"""Aer takes seeds below this."""
+_SEEDS = 1 << 32
+"""A spec takes seeds below this, and Aer any."""
 
 
 @dataclass(frozen=True)
@@ -212,10 +212,14 @@ class Simulation:
             raise Failed(ExecutorReason.CIRCUIT_INVALID, text) from error
 
     def _seed(self, index: int) -> int:
-        """Each circuit gets a seed of its own, so that it can be run again alone."""
+        """Each circuit gets a seed of its own, so that it can be run again alone.
+
+        Where every shot is simulated by itself, Aer gives the seed plus its number to each: circuits with seeds that
+        are closer together than that have shots in common, and then their counts are not independent.
+        """
         seed = self._step.execution.seed_simulator
         assert seed is not None, "drawn by the supervisor"
-        return (seed + index) % _SEEDS
+        return (seed + index * self._step.execution.shots) % _SEEDS
 
     def _reached(self, stage: Stage, done: int) -> None:
         self._send(encode(Reached(stage, done, self._total)))

@@ -293,7 +293,7 @@ async def test_every_circuit_of_a_list_has_its_counts_and_its_seed(place: Workpl
     for n, ran in enumerate(finished.circuits, start=1):
         assert ran.facts.name == f"{n} qubits"
         assert agree(ran.counts, {f"{k:0{n}b}": 1 / 2**n for k in range(2**n)})
-    assert [ran.seed_simulator for ran in finished.circuits] == [5, 6, 7]
+    assert [ran.seed_simulator for ran in finished.circuits] == [5, 5 + SHOTS, 5 + 2 * SHOTS]
     assert place.stages == [
         (Stage.BUILDING, 0, 0),
         (Stage.TRANSPILING, 0, 3),
@@ -315,10 +315,23 @@ async def test_a_circuit_of_a_list_can_be_run_again_alone(place: Workplace) -> N
     circuits = [qc, qc.copy()]
     """
     both = await place.run(an_order(textwrap.dedent(code), entrypoint="circuits", seed_simulator=8))
-    alone = await place.run(an_order(textwrap.dedent(code), entrypoint="qc", seed_simulator=9))
+    alone = await place.run(an_order(textwrap.dedent(code), entrypoint="qc", seed_simulator=8 + 1024))
     assert alone.circuits[0].counts == both.circuits[1].counts
     assert alone.circuits[0].counts != both.circuits[0].counts
     assert alone.circuits[0].facts.hash == both.circuits[0].facts.hash
+
+
+async def test_neighbours_of_a_list_have_no_shots_in_common(place: Workplace) -> None:
+    circuit = QuantumCircuit(1, 2)
+    for bit in (0, 1):
+        circuit.h(0)
+        circuit.t(0)
+        circuit.measure(0, bit)  # in the middle, so that Aer seeds each shot
+    order = an_order(freeze([circuit] * 150), language=Format.QPY, shots=100, seed_simulator=1)
+    finished = await place.run(order)
+    zeros = [sum(n for key, n in ran.counts.items() if key[1] == "0") for ran in finished.circuits]
+    assert abs(np.corrcoef(zeros[:-1], zeros[1:])[0, 1]) < 0.3
+    assert 3.5 < np.std(zeros) < 6.5
 
 
 async def test_what_aer_cannot_take_is_a_fault_of_the_circuit(place: Workplace) -> None:
