@@ -88,7 +88,7 @@ class _Converter(ConvertVisitor):  # type: ignore[misc]  # it has no types
 def _sides(node: ast.Expression) -> list[ast.Expression]:
     match node:
         case ast.BinaryExpression():
-            return [node.lhs, node.rhs]
+            return [node.lhs, node.rhs] if node.op.name in ("==", "!=") else []
         case ast.UnaryExpression():
             return [node.expression]
     return [node]
