@@ -133,6 +133,8 @@ def _portable(operation: Operation) -> Operation:
     kind = _kind(operation)
     if kind is Delay:
         return with_its_unit(operation)
+    if kind is C4XGate and operation.label is not None:  # its label alone cannot be read again
+        return C4XGate(ctrl_state=operation.ctrl_state)
     if kind in _CARRIED or isinstance(operation, ControlFlowOp) or is_standard(operation):
         return operation
     if kind is StatePreparation and operation.name == "state_preparation":  # no inverse of one

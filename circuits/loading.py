@@ -10,6 +10,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from circuits import entrypoint as entry
 from circuits.binding import bind
@@ -18,14 +19,12 @@ from circuits.errors import CircuitError
 from circuits.formats import detect_format, is_notebook
 from circuits.frozen import load_qpy
 from circuits.qasm import load_qasm
+from circuits.unsupported import unsupported
 from circuits.user_module import run_source, user_error
 from circuits.walk import measures, no_number
 from circuits.wording import called
-from messages.circuit import Format
+from messages.circuit import CIRCUITS_LIMIT, Format
 from messages.failure import ExecutorReason
-
-CIRCUITS_LIMIT = 1000
-"""Circuits of one job, sweeps included: the result document lists every one of them."""
 
 _MEASUREMENT = {
     Format.PYTHON: "measure_all()",
@@ -89,6 +88,8 @@ def _build(
             built = []
             for binding in bindings:
                 circuits, taken = entry.call(found, binding)
+                if len(bindings) > 1:  # it may give the same circuit again, changed
+                    circuits = [replace(one, circuit=one.circuit.copy()) for one in circuits]
                 built += bind(circuits, binding, {*taken, *entry.parameter_names(found)})
             return built
     elif language is Format.QPY:
@@ -111,6 +112,12 @@ def _check(built: BuiltCircuit, language: Format) -> None:
             ExecutorReason.CIRCUIT_INVALID,
             f"{called(built.name)} expects run-time inputs ({names}), which cannot be given; "
             "use Parameter instead",
+        )
+    foreign = unsupported(built.circuit)
+    if foreign is not None:
+        raise CircuitError(
+            ExecutorReason.CIRCUIT_INVALID,
+            f"{called(built.name)} has {foreign}, which the simulator does not support",
         )
     odd = no_number(built.circuit)
     if odd is not None:

@@ -6,7 +6,7 @@ import contextlib
 import io
 import re
 
-from qiskit import QuantumCircuit, qasm2, qasm3
+from qiskit import QuantumCircuit, qasm2
 from qiskit.exceptions import QiskitError
 
 from circuits.built import BuiltCircuit, name_of
@@ -17,6 +17,8 @@ from messages.circuit import Format
 from messages.failure import ExecutorReason
 
 _PLACE_2 = re.compile(r"<input>:(\d+),\d+: (.*)", re.DOTALL)
+_COMMENT = re.compile(r"//[^\n]*")
+_OWN_GATE = re.compile(r"\b(?:gate|opaque)\s+([a-zA-Z]\w*)")
 _PLACE_3 = re.compile(r"(\d+),\d+: (.*)", re.DOTALL)
 _PLACE_ANTLR = re.compile(r"line (\d+):\d+ (.*)")
 
@@ -64,19 +66,29 @@ def load_qasm(content: bytes, language: Format) -> list[BuiltCircuit]:
 
 def _read_2(text: str) -> QuantumCircuit:
     try:
-        return qasm2.loads(text, include_path=(), custom_instructions=qasm2.LEGACY_CUSTOM_INSTRUCTIONS)
+        return qasm2.loads(text, include_path=(), custom_instructions=_library(text))
     except QiskitError as error:
         raise _error(_PLACE_2.match(error.message), error.message) from None
 
 
+def _library(text: str) -> list[qasm2.CustomInstruction]:
+    """Qiskit's gates for those of the standard include. The reader would take them for a program's own, too."""
+    own = set(_OWN_GATE.findall(_COMMENT.sub("", text)))
+    return [one for one in qasm2.LEGACY_CUSTOM_INSTRUCTIONS if one.name not in own]
+
+
 def _read_3(text: str) -> QuantumCircuit:
-    from openqasm3.parser import QASM3ParsingError  # 0.1 s, which only programs in OpenQASM 3 shall pay
+    # 0.1 s, which only programs in OpenQASM 3 shall pay
+    from openqasm3.parser import QASM3ParsingError
+    from qiskit_qasm3_import import ConversionError
+
+    from circuits import qasm3
 
     printed = io.StringIO()  # where the parser says what is wrong; its exception says nothing
     try:
         with contextlib.redirect_stderr(printed):
-            return qasm3.loads(text)
-    except QiskitError as error:
+            return qasm3.parse(text)
+    except ConversionError as error:
         raise _error(_PLACE_3.match(error.message), error.message) from None
     except QASM3ParsingError as error:
         said = printed.getvalue() or _unexpected(error)

@@ -30,6 +30,7 @@ from executor_image.steps import (
     decode_answer,
     encode,
 )
+from messages.circuit import CIRCUITS_LIMIT
 from messages.failure import ExecutorReason
 from messages.unreadable import UNREADABLE
 from messages.work import Execution, Stage, WorkOrder
@@ -72,7 +73,7 @@ class Attempt:
         built = built_answer(building)
         if isinstance(built, Refused):
             raise refusal(built, of_build=True)
-        if not isinstance(built, Built):
+        if not isinstance(built, Built) or not 0 < len(built.parameters) <= CIRCUITS_LIMIT:
             raise forged()
         running = await self._in_child(encode(self._simulation(built)), (), Stage.RUNNING, self._take)
         circuits = [answer for answer in self._answers if isinstance(answer, Ran)]

@@ -1,16 +1,36 @@
 """Circuits of which Aer (0.18) would make wrong counts without a word, written so that it makes the right ones.
 
-It turns the cast of a number to a truth value around. And it keeps the order of what happens along qubits only,
-so that a branch without any qubit, which does no more than store, happens whatever its condition says.
+It turns the cast of a number to a truth value around. It compares a register with the last bits of a number that is
+too large for it. And it keeps the order of what happens along qubits only, so that a branch without any qubit, which
+does no more than store, happens whatever its condition says. It finds no bits without a register within branches.
+
+The transpiler takes inverses before powers, which is another gate where it has to choose one of two roots.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from qiskit import QuantumCircuit
-from qiskit.circuit import ControlFlowOp, IfElseOp, Operation, Qubit, Store, WhileLoopOp
+from qiskit.circuit import (
+    AnnotatedOperation,
+    ClassicalRegister,
+    Clbit,
+    ControlFlowOp,
+    ControlModifier,
+    IfElseOp,
+    Operation,
+    PowerModifier,
+    Qubit,
+    Store,
+    SwitchCaseOp,
+    WhileLoopOp,
+)
+from qiskit.circuit.annotated_operation import Modifier
 from qiskit.circuit.classical import expr, types
+from qiskit.circuit.library import UnitaryGate
+from qiskit.quantum_info import Operator
 
 from circuits.composites import rebuilt
 
@@ -18,12 +38,34 @@ from circuits.composites import rebuilt
 def corrected(circuit: QuantumCircuit) -> QuantumCircuit:
     """The circuit as it is to be given to Aer; what it does is the same."""
     circuit = rebuilt(circuit, _without_casts)
-    return _on_qubits(circuit) if circuit.has_control_flow_op() else circuit
+    return _on_qubits(_with_outer_bits(circuit, {})) if circuit.has_control_flow_op() else circuit
+
+
+def with_true_powers(circuit: QuantumCircuit) -> QuantumCircuit:
+    """The circuit with roots of which there are inverses, or other powers, as matrices."""
+    return rebuilt(circuit, _true_power)
+
+
+def _true_power(operation: Operation) -> Operation:
+    base, modifiers = operation, list[Modifier]()
+    while isinstance(base, AnnotatedOperation):
+        base, modifiers = base.base_op, [*base.modifiers, *modifiers]
+    controls = [one for one in modifiers if isinstance(one, ControlModifier)]
+    others = [one for one in modifiers if not isinstance(one, ControlModifier)]
+    powers = [float(one.power) for one in others if isinstance(one, PowerModifier)]
+    if all(power.is_integer() for power in powers) or (len(others) == 1 and powers[0] > 0):
+        return operation
+    made: Operation = UnitaryGate(Operator(AnnotatedOperation(base, others).to_matrix()))
+    return AnnotatedOperation(made, controls) if controls else made
 
 
 def _without_casts(operation: Operation) -> Operation:
     made: Operation = operation
     match operation:
+        case IfElseOp() if _never(operation.condition):
+            made = IfElseOp(expr.lift(False), *operation.blocks, label=operation.label)
+        case WhileLoopOp() if _never(operation.condition):
+            made = WhileLoopOp(expr.lift(False), *operation.blocks, label=operation.label)
         case IfElseOp() if isinstance(operation.condition, expr.Expr):
             made = IfElseOp(_compared(operation.condition), *operation.blocks, label=operation.label)
         case WhileLoopOp() if isinstance(operation.condition, expr.Expr):
@@ -31,6 +73,14 @@ def _without_casts(operation: Operation) -> Operation:
         case Store():
             made = Store(operation.lvalue, _compared(operation.rvalue))
     return made
+
+
+def _never(condition: Any) -> bool:
+    """Whether a register would have to be a number that has more bits."""
+    match condition:
+        case (ClassicalRegister() as register, int() as value):
+            return value >> len(register) != 0
+    return False
 
 
 def _compared(node: Any) -> Any:
@@ -46,6 +96,58 @@ def _compared(node: Any) -> Any:
         case expr.Binary():
             return expr.Binary(node.op, _compared(node.left), _compared(node.right), node.type)
     return node
+
+
+def _with_outer_bits(circuit: QuantumCircuit, outer: Mapping[Clbit, Clbit]) -> QuantumCircuit:
+    """The circuit on the bits that its own stand for, as Aer takes for granted of all that conditions look at."""
+    bits = [outer.get(bit, bit) for bit in circuit.clbits]
+    copy = QuantumCircuit(
+        circuit.qubits, bits, *circuit.qregs, *circuit.cregs, global_phase=circuit.global_phase
+    )
+    for instruction in circuit.data:
+        operation = instruction.operation
+        clbits = [outer.get(bit, bit) for bit in instruction.clbits]
+        if isinstance(operation, ControlFlowOp):
+            blocks = [
+                _with_outer_bits(block, dict(zip(block.clbits, clbits, strict=True)))
+                for block in operation.blocks
+            ]
+            operation = operation.replace_blocks(blocks)
+        copy.append(_looking_at(operation, outer), instruction.qubits, clbits, copy=False)
+    return copy
+
+
+def _looking_at(operation: Operation, outer: Mapping[Clbit, Clbit]) -> Operation:
+    made: Operation = operation
+    match operation:
+        case IfElseOp():
+            made = IfElseOp(_moved(operation.condition, outer), *operation.blocks, label=operation.label)
+        case WhileLoopOp():
+            made = WhileLoopOp(_moved(operation.condition, outer), *operation.blocks, label=operation.label)
+        case SwitchCaseOp():
+            cases = operation.cases_specifier()
+            made = SwitchCaseOp(_moved(operation.target, outer), cases, label=operation.label)
+        case Store():
+            made = Store(_moved(operation.lvalue, outer), _moved(operation.rvalue, outer))
+    return made
+
+
+def _moved(looked_at: Any, outer: Mapping[Clbit, Clbit]) -> Any:
+    match looked_at:
+        case Clbit():
+            return outer.get(looked_at, looked_at)
+        case (Clbit() as bit, value):
+            return outer.get(bit, bit), value
+        case expr.Var() if isinstance(looked_at.var, Clbit):
+            return expr.Var(outer.get(looked_at.var, looked_at.var), looked_at.type)
+        case expr.Cast():
+            return expr.Cast(_moved(looked_at.operand, outer), looked_at.type, looked_at.implicit)
+        case expr.Unary():
+            return expr.Unary(looked_at.op, _moved(looked_at.operand, outer), looked_at.type)
+        case expr.Binary():
+            left, right = _moved(looked_at.left, outer), _moved(looked_at.right, outer)
+            return expr.Binary(looked_at.op, left, right, looked_at.type)
+    return looked_at
 
 
 def _on_qubits(circuit: QuantumCircuit) -> QuantumCircuit:

@@ -188,8 +188,14 @@ def _csv(circuits: Sequence[Ran]) -> bytes:
     rows.writerow(("circuit", "parameters", "outcome", "count"))
     for ran in circuits:
         bound = " ".join(f"{name}={value!r}" for name, value in ran.parameters.items())
-        rows.writerows((ran.facts.name, bound, outcome, count) for outcome, count in ran.counts.items())
+        cells = _cell(ran.facts.name), _cell(bound)
+        rows.writerows((*cells, outcome, count) for outcome, count in ran.counts.items())
     return text.getvalue().encode()
+
+
+def _cell(text: str) -> str:
+    """Text that no spreadsheet takes for a formula: names are chosen by whoever wrote the code."""
+    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
 
 
 def _queued(run: Run) -> float:

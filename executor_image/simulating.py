@@ -19,7 +19,7 @@ from circuits.composites import without_names
 from circuits.methods import AUTOMATIC
 from circuits.user_traceback import describe_exception
 from circuits.wording import called, counted
-from executor_image.corrections import corrected
+from executor_image.corrections import corrected, with_true_powers
 from executor_image.devices import Snapshot, device_target, noise_model, read_snapshot
 from executor_image.failures import Failed
 from executor_image.steps import Done, Ran, Reached, Simulate, encode
@@ -35,8 +35,8 @@ from messages.failure import ExecutorReason
 from messages.work import Stage
 from sandbox import Send
 
-_SEEDS = 1 << 63
-"""Aer takes seeds below this."""
+_SEEDS = 1 << 32
+"""A spec takes seeds below this, and Aer any."""
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,7 @@ class Simulation:
         )
         self._check_memory(facts.name, facts.method, simulated_qubits(circuit))
         started = time.perf_counter()
-        method, made = self._transpile(without_names(circuit), facts)
+        method, made = self._transpile(with_true_powers(without_names(circuit)), facts)
         seconds = time.perf_counter() - started
         self._check_memory(facts.name, method, simulated_qubits(made.circuit))
         return _Ready(facts, parameters, made, method, seconds)
@@ -191,7 +191,7 @@ class Simulation:
                 f"{called(one.facts.name)} ends without having measured anything, so it has no counts: its "
                 "measurements are in a loop that is never entered",
             )
-        counts = _counts(result, circuit)
+        counts = _counts(result, one.transpiled.circuit)
         seconds = time.perf_counter() - started
         return Ran(
             facts=one.facts,
@@ -216,10 +216,14 @@ class Simulation:
             raise Failed(ExecutorReason.CIRCUIT_INVALID, text) from error
 
     def _seed(self, index: int) -> int:
-        """Each circuit gets a seed of its own, so that it can be run again alone."""
+        """Each circuit gets a seed of its own, so that it can be run again alone.
+
+        Where every shot is simulated by itself, Aer gives the seed plus its number to each: circuits with seeds that
+        are closer together than that have shots in common, and then their counts are not independent.
+        """
         seed = self._step.execution.seed_simulator
         assert seed is not None, "drawn by the supervisor"
-        return (seed + index) % _SEEDS
+        return (seed + index * self._step.execution.shots) % _SEEDS
 
     def _reached(self, stage: Stage, done: int) -> None:
         self._send(encode(Reached(stage, done, self._total)))

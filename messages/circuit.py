@@ -6,6 +6,9 @@ from enum import StrEnum
 
 import msgspec
 
+CIRCUITS_LIMIT = 1000
+"""Circuits of one job, sweeps included: the result document lists every one of them."""
+
 
 class Format(StrEnum):
     """The languages that a circuit may be written in (`spec.circuit.format`)."""

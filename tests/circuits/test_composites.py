@@ -60,6 +60,7 @@ LIBRARY = {
     "a preparation": StatePreparation(TWO_BITS),
     "an open control": RYGate(0.3).control(3, ctrl_state=2, annotated=False),
     "a flip with four controls": C4XGate(),
+    "a labelled flip with four controls": C4XGate(label="mine", ctrl_state=5),
     "a flip with five controls": MCXGate(5, ctrl_state=3),
     "a transform": QFTGate(3),
     "a power": AnnotatedOperation(RYGate(2), PowerModifier(3)),

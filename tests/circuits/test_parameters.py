@@ -123,3 +123,16 @@ def test_a_value_that_makes_no_angle_is_named(refused: Refused, angle: str, valu
     error = refused(f"qc = QuantumCircuit(1, 1)\nqc.rx({angle}, 0)\nqc.measure(0, 0)", None, [{"a": value}])
     assert error.reason is Reason.CIRCUIT_INVALID
     assert error.message.startswith(said)
+
+
+def test_a_function_may_return_the_same_circuit_again_changed(python: Python) -> None:
+    program = """
+    qc = QuantumCircuit(1, 1)
+    def build(t):
+        qc.clear()
+        qc.rx(t, 0)
+        qc.measure(0, 0)
+        return qc
+    """
+    built = python(program, "build", [{"t": 0.5}, {"t": 1.5}])
+    assert [one.circuit.data[0].params[0] for one in built] == [0.5, 1.5]

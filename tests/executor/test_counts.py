@@ -10,9 +10,12 @@ import numpy as np
 import pytest
 import pytest_asyncio
 from qiskit import ClassicalRegister, QuantumCircuit
-from qiskit.circuit import Clbit, Qubit
+from qiskit.circuit import AnnotatedOperation, Clbit, ControlModifier, InverseModifier, PowerModifier, Qubit
+from qiskit.circuit.annotated_operation import Modifier
+from qiskit.circuit.library import XGate
 from qiskit.circuit.random import random_circuit, random_clifford_circuit
 from qiskit.quantum_info import Statevector
+from scipy.linalg import fractional_matrix_power
 from scipy.stats import chisquare
 
 from circuits import freeze
@@ -303,7 +306,7 @@ async def test_every_circuit_of_a_list_has_its_counts_and_its_seed(place: Workpl
     for n, ran in enumerate(finished.circuits, start=1):
         assert ran.facts.name == f"{n} qubits"
         assert agree(ran.counts, {f"{k:0{n}b}": 1 / 2**n for k in range(2**n)})
-    assert [ran.seed_simulator for ran in finished.circuits] == [5, 6, 7]
+    assert [ran.seed_simulator for ran in finished.circuits] == [5, 5 + SHOTS, 5 + 2 * SHOTS]
     assert place.stages == [
         (Stage.BUILDING, 0, 0),
         (Stage.TRANSPILING, 0, 3),
@@ -325,10 +328,23 @@ async def test_a_circuit_of_a_list_can_be_run_again_alone(place: Workplace) -> N
     circuits = [qc, qc.copy()]
     """
     both = await place.run(an_order(textwrap.dedent(code), entrypoint="circuits", seed_simulator=8))
-    alone = await place.run(an_order(textwrap.dedent(code), entrypoint="qc", seed_simulator=9))
+    alone = await place.run(an_order(textwrap.dedent(code), entrypoint="qc", seed_simulator=8 + 1024))
     assert alone.circuits[0].counts == both.circuits[1].counts
     assert alone.circuits[0].counts != both.circuits[0].counts
     assert alone.circuits[0].facts.hash == both.circuits[0].facts.hash
+
+
+async def test_neighbours_of_a_list_have_no_shots_in_common(place: Workplace) -> None:
+    circuit = QuantumCircuit(1, 2)
+    for bit in (0, 1):
+        circuit.h(0)
+        circuit.t(0)
+        circuit.measure(0, bit)  # in the middle, so that Aer seeds each shot
+    order = an_order(freeze([circuit] * 150), language=Format.QPY, shots=100, seed_simulator=1)
+    finished = await place.run(order)
+    zeros = [sum(n for key, n in ran.counts.items() if key[1] == "0") for ran in finished.circuits]
+    assert abs(np.corrcoef(zeros[:-1], zeros[1:])[0, 1]) < 0.3
+    assert 3.5 < np.std(zeros) < 6.5
 
 
 async def test_what_aer_cannot_take_is_a_fault_of_the_circuit(place: Workplace) -> None:
@@ -340,7 +356,7 @@ async def test_what_aer_cannot_take_is_a_fault_of_the_circuit(place: Workplace) 
     """
     failure = await place.failure(an_order(textwrap.dedent(code)))
     assert failure.reason == Reason.CIRCUIT_INVALID
-    assert "the simulator cannot take circuit qc: " in failure.message
+    assert failure.message == "circuit qc has a variable (add_var), which the simulator does not support"
 
 
 async def test_a_state_vector_that_just_fits_its_pod_runs(place: Workplace) -> None:
@@ -483,3 +499,88 @@ async def test_a_circuit_that_is_in_a_list_twice_has_two_names(place: Workplace)
     )
     finished = await place.run(an_order(code, entrypoint="circuits"))
     assert [ran.facts.name for ran in finished.circuits] == ["circuits[0]", "circuits[1]"]
+
+
+TOO_LARGE = {
+    "if": "with qc.if_test((qc.cregs[0], 6)):\n    qc.x(0)",
+    "else": "with qc.if_test((qc.cregs[0], 6)) as no:\n    qc.x(0)\nwith no:\n    qc.x([0, 0])",
+    "while": "with qc.while_loop((qc.cregs[0], 6)):\n    qc.x(0)\n    qc.break_loop()",
+}
+
+
+@pytest.mark.parametrize("use", TOO_LARGE)
+async def test_a_register_is_never_a_number_that_is_too_large_for_it(place: Workplace, use: str) -> None:
+    code = f"{REGISTERS}{TOO_LARGE[use]}\nqc.measure(0, 2)\n"
+    assert (await place.run(an_order(code))).circuits[0].counts == {"00 10": 1024}
+    equal = code.replace("6)", "2)").replace("qc.x([0, 0])", "qc.x(1)")
+    assert (await place.run(an_order(equal))).circuits[0].counts == {"01 10": 1024}
+
+
+async def test_openqasm_2_compares_registers_with_numbers_of_any_size(place: Workplace) -> None:
+    code = "OPENQASM 2.0; qreg q[1]; creg c[1]; creg d[1]; if(c==2) U(pi,0,pi) q[0]; measure q->d;"
+    assert (await place.run(an_order(code))).circuits[0].counts == {"0 0": 1024}
+
+
+LOOSE = {
+    "if": "with qc.if_test((qc.clbits[1], 1)):\n    qc.measure(0, 2)",
+    "expression": "with qc.if_test(expr.logic_not(qc.clbits[0])):\n    qc.store(qc.clbits[2], qc.clbits[1])",
+    "while": "with qc.while_loop((qc.clbits[2], 0)):\n    qc.measure(0, 2)",
+    "switch": "with qc.switch(qc.clbits[1]) as case:\n    with case(True):\n        qc.measure(0, 2)",
+    "deeper": (
+        "with qc.if_test((qc.clbits[1], 1)):\n    with qc.if_test((qc.clbits[0], 0)):\n        qc.measure(0, 2)"
+    ),
+}
+
+
+@pytest.mark.parametrize("use", LOOSE)
+@pytest.mark.parametrize("bits", ["[Clbit(), Clbit(), Clbit()]", "ClassicalRegister(1), [Clbit(), Clbit()]"])
+async def test_branches_within_branches_look_at_bits_without_a_register(
+    place: Workplace, bits: str, use: str
+) -> None:
+    code = f"""
+from qiskit import ClassicalRegister, QuantumCircuit
+from qiskit.circuit import Clbit, Qubit
+from qiskit.circuit.classical import expr
+qc = QuantumCircuit([Qubit()], {bits})
+qc.x(0)
+with qc.for_loop(range(1)):
+    qc.measure(0, 1)
+{textwrap.indent(LOOSE[use], "    ")}
+"""
+    assert (await place.run(an_order(code))).circuits[0].counts == {"110": 1024}
+
+
+@pytest.mark.parametrize(
+    "modifiers",
+    [
+        [PowerModifier(0.5), InverseModifier()],
+        [InverseModifier(), PowerModifier(0.5)],
+        [PowerModifier(-0.5)],
+        [PowerModifier(2), PowerModifier(0.5)],
+        [PowerModifier(0.5), PowerModifier(3), InverseModifier()],
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("controls", [0, 1])
+async def test_modifiers_apply_in_their_order(
+    place: Workplace, modifiers: list[Modifier], controls: int
+) -> None:
+    matrix = np.array([[0, 1], [1, 0]], dtype=complex)
+    for modifier in modifiers:
+        if isinstance(modifier, InverseModifier):
+            matrix = matrix.conj().T
+        else:
+            matrix = fractional_matrix_power(matrix, modifier.power)
+    circuit = QuantumCircuit(1 + controls)
+    for control in range(controls):
+        circuit.h(control)
+    circuit.ry(0.4, controls)
+    more = [ControlModifier(controls)] if controls else []
+    state = np.array(Statevector(circuit)).reshape(2, -1)
+    circuit.append(AnnotatedOperation(XGate(), [*modifiers[:1], *more, *modifiers[1:]]), range(1 + controls))
+    circuit.rx(0.9, controls)
+    state[:, -1] = matrix @ state[:, -1]
+    turn = np.array([[np.cos(0.45), -1j * np.sin(0.45)], [-1j * np.sin(0.45), np.cos(0.45)]])
+    chances = abs(turn @ state).reshape(-1) ** 2
+    expected = {f"{index:0{1 + controls}b}": chance for index, chance in enumerate(chances)}
+    assert agree((await run(place, measured(circuit))).counts, expected)

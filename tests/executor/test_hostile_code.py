@@ -190,6 +190,7 @@ async def test_only_the_working_folder_can_be_written(place: Workplace) -> None:
     assert place.printed.content.split() == [b"got", b"1", b"got", b"x", b"EACCES", b"EACCES"]
 
 
+BUILT = "forge({{'type': 'built', 'qpy': b'QISKIT', 'parameters': {}}}); os._exit(0)"
 REFUSED = "forge({{'type': 'refused', 'failure': {{'reason': '{}', 'message': 'x'}}}}); os._exit(0)"
 
 
@@ -209,7 +210,9 @@ REFUSED = "forge({{'type': 'refused', 'failure': {{'reason': '{}', 'message': 'x
         ),
         (REFUSED.format("GatewayUnavailable"), Reason.USER_CODE_ERROR),
         (REFUSED.format("Mischief"), Reason.USER_CODE_ERROR),
-        ("forge({'type': 'built', 'qpy': b'QISKIT', 'parameters': []}); os._exit(0)", Reason.CIRCUIT_INVALID),
+        (BUILT.format("[{}]"), Reason.CIRCUIT_INVALID),
+        (BUILT.format("[]"), Reason.USER_CODE_ERROR),
+        (BUILT.format("[{}] * 1001"), Reason.USER_CODE_ERROR),
     ],
     ids=[
         "no frame",
@@ -220,6 +223,8 @@ REFUSED = "forge({{'type': 'refused', 'failure': {{'reason': '{}', 'message': 'x
         "a reason to try again",
         "no reason",
         "no circuit",
+        "no run",
+        "more runs than a job may have",
     ],
 )
 async def test_forged_answers_gain_nothing(place: Workplace, forgery: str, reason: Reason) -> None:

@@ -156,6 +156,16 @@ for one in circuits:
     assert summary.top_counts == {"11": 1024}
 
 
+async def test_no_name_becomes_a_formula_in_a_spreadsheet(start: Start, gateway: GatewayStub) -> None:
+    code = SWEEP.replace('"turn"', '"=1+1"').replace('Parameter("a")', 'Parameter("@a")')
+    order = an_order(code, parameters=[{"@a": -0.0}], output=Output(type="configmap", format="csv"))
+    await (await start(order)).ended()
+    (row,) = csv.DictReader(io.StringIO(gateway.results[0].extras["results.csv"].decode()))
+    assert row == {"circuit": "'=1+1", "parameters": "'@a=-0.0", "outcome": "0", "count": "1024"}
+    (run,) = the_document(gateway)["results"]["circuits"]
+    assert (run["name"], run["parameters"]) == ("=1+1", {"@a": -0.0})
+
+
 async def test_a_pickle_loads_without_qiskit_and_says_the_same(start: Start, gateway: GatewayStub) -> None:
     await (await start(an_order(output=Output(type="configmap", format="pickle")))).ended()
     content = gateway.results[0].extras["results.pickle"]
