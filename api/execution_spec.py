@@ -16,7 +16,6 @@ SimulationMethod = Literal[
     "statevector",
     "density_matrix",
     "stabilizer",
-    "extended_stabilizer",
     "matrix_product_state",
 ]
 

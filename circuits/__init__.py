@@ -12,11 +12,10 @@ from circuits.fingerprint import fingerprint
 from circuits.formats import detect_format
 from circuits.frozen import freeze, thaw
 from circuits.loading import load
-from circuits.methods import METHODS, choose_method, is_clifford, memory_bytes
+from circuits.methods import choose_method, is_clifford, memory_bytes
 from circuits.width import simulated_qubits
 
 __all__ = [
-    "METHODS",
     "BuiltCircuit",
     "CircuitError",
     "choose_method",

@@ -19,19 +19,6 @@ from circuits.width import simulated_qubits
 
 AUTOMATIC = "automatic"
 
-METHODS = (
-    AUTOMATIC,
-    "statevector",
-    "density_matrix",
-    "stabilizer",
-    "extended_stabilizer",
-    "matrix_product_state",
-    "unitary",
-    "superop",
-    "tensor_network",
-)
-"""The values of `spec.execution.method`."""
-
 COMPLEX_BYTES = 16
 """Bytes of one amplitude in double precision."""
 

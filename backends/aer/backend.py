@@ -51,7 +51,6 @@ METHODS = (
     "statevector",
     "density_matrix",
     "stabilizer",
-    "extended_stabilizer",
     "matrix_product_state",
 )
 

@@ -76,7 +76,6 @@ def test_a_composite_is_one_gate_whatever_its_number() -> None:
         ("unitary", 10, 16 << 20),
         ("superop", 5, 16 << 20),
         ("matrix_product_state", 100, None),
-        ("extended_stabilizer", 40, None),
     ],
 )
 def test_memory_goes_by_method(method: str, qubits: int, memory: int | None) -> None:

@@ -135,16 +135,6 @@ async def test_the_requested_method_is_used(place: Workplace, method: str) -> No
     assert agree(ran.counts, exact(circuit))
 
 
-async def test_extended_stabilizer_takes_a_few_t_gates(place: Workplace) -> None:
-    circuit = QuantumCircuit(3)
-    circuit.h(range(3))
-    circuit.t(0)
-    circuit.cx(0, 1)
-    circuit.h(0)
-    ran = await run(place, measured(circuit), method="extended_stabilizer", shots=2)
-    assert ran.method == "extended_stabilizer"
-
-
 async def test_a_thousand_entangled_qubits_are_no_matter_for_the_stabilizer(place: Workplace) -> None:
     circuit = QuantumCircuit(1200)
     circuit.h(0)
