@@ -54,7 +54,7 @@ def _environment(running: Cluster) -> dict[str, str]:
     return {
         "KUBECONFIG": str(running.kubeconfig),
         "KUBECTL": str(running.kubectl),
-        "NETWORK_POLICIES_ENFORCED": "1",
+        "NETWORK_POLICIES_ENFORCED": "1" if running.enforces_policies else "",
     }
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
-from e2e.cluster.isolation import Isolation, configure_storage, isolated, use_netavark
+from e2e.cluster.isolation import CommandFailed, Isolation, configure_storage, isolated, use_netavark
 from e2e.cluster.node_image import ensure_node_image
 from e2e.cluster.packages import CannotRunHere, ensure_packages
 from e2e.cluster.programs import ensure_kind, ensure_programs
@@ -28,12 +28,16 @@ _READY = "--timeout=180s"
 
 @dataclass(frozen=True, slots=True)
 class Cluster:
-    """A running cluster. `wrap` turns a command into one that reaches the cluster's API server."""
+    """A running cluster. `wrap` turns a command into one that reaches the cluster's API server.
+
+    `enforces_policies` says whether its NetworkPolicies have an effect, which takes a kernel with ip_set.
+    """
 
     kubeconfig: Path
     kubectl: Path
     isolation: Isolation | None
     kind: Path
+    enforces_policies: bool
 
     def wrap(self, argv: Sequence[str]) -> list[str]:
         """`argv` as it must be started to reach the API server at the kubeconfig's address."""
@@ -71,7 +75,8 @@ def cluster(report: Report) -> Iterator[Cluster]:
         with step(report, "Creating the kind cluster"):
             isolation.run([*create, "--image", image.tag])
         _route(isolation, kubectl)
-        running = Cluster(isolation.folder / "kubeconfig", kubectl, isolation, kind)
+        enforces = _has_ip_set(isolation, report)
+        running = Cluster(isolation.folder / "kubeconfig", kubectl, isolation, kind, enforces)
         _wait_ready(running, report)
         yield running
 
@@ -88,7 +93,7 @@ def _with_docker(report: Report) -> Iterator[Cluster]:
         try:
             with step(report, "Creating the kind cluster with Docker"):
                 subprocess.run([*base, "--image", STOCK_IMAGE, "--kubeconfig", str(kubeconfig)], check=True)
-            running = Cluster(kubeconfig, Path(found), None, kind)
+            running = Cluster(kubeconfig, Path(found), None, kind, enforces_policies=True)
             _wait_ready(running, report)
             yield running
         finally:
@@ -106,15 +111,28 @@ def _docker_answers() -> bool:
 def _wait_ready(running: Cluster, report: Report) -> None:
     """Network plugin, CoreDNS and storage provisioner come up after kind says it is done."""
     kubectl = [str(running.kubectl), "--kubeconfig", str(running.kubeconfig)]
+    # Where it cannot work the plugin restarts for ever, and nothing but the tests of policies needs it.
+    pods = ["--all"] if running.enforces_policies else ["--selector=k8s-app!=kube-router"]
     with step(report, "Waiting for nodes and system pods"):
         for what in (
             ["node", "--all", "--for=condition=Ready"],
             ["deploy", "--all", "-A", "--for=condition=Available"],
-            ["pod", "--all", "-n", "kube-system", "--for=condition=Ready"],
+            ["pod", *pods, "-n", "kube-system", "--for=condition=Ready"],
         ):
             subprocess.run(
                 running.wrap([*kubectl, "wait", *what, _READY]), check=True, stdout=subprocess.DEVNULL
             )
+
+
+def _has_ip_set(isolation: Isolation, report: Report) -> bool:
+    """Whether the kernel can hold what the network plugin enforces NetworkPolicies by."""
+    probe = "ipset create probe hash:ip && ipset destroy probe"
+    try:
+        isolation.run(["podman", "exec", f"{NAME}-control-plane", "sh", "-c", probe])
+    except CommandFailed:
+        report("This kernel has no ip_set: NetworkPolicies have no effect, and the tests of it are skipped")
+        return False
+    return True
 
 
 def _route(isolation: Isolation, kubectl: Path) -> None:
