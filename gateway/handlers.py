@@ -35,8 +35,8 @@ from gateway.waiting import Changes
 from gateway.warm import note_warm
 from informers.informer import Informer
 from kube import QISKIT_BACKENDS, ApiError, Client, NotFound, Pod
-from kube.errors import NOT_JSON
 from messages.failure import ExecutorReason
+from messages.unreadable import UNREADABLE
 from messages.work import WORK_POLL_SECONDS, Accepted, HandIn, Limits, Progress, Refusal
 
 log = structlog.get_logger("gateway")
@@ -253,7 +253,7 @@ async def _body(request: web.Request, kind: type[M], limit: int) -> M:
         raise web.HTTPRequestTimeout(text=f"the body did not arrive within {BODY_SECONDS:g} s") from None
     try:
         return msgspec.json.decode(content, type=kind)
-    except NOT_JSON as error:
+    except UNREADABLE as error:
         raise web.HTTPBadRequest(text=f"not a {kind.__name__}: {error}") from None
 
 

@@ -18,7 +18,7 @@ from informers.faults import fault_of_status
 from informers.key import Key
 from informers.objects import KubernetesObject, key_of
 from informers.timing import let_others_run
-from kube.errors import NOT_JSON
+from messages.unreadable import UNREADABLE
 
 T = TypeVar("T", bound=KubernetesObject)
 S = TypeVar("S")
@@ -115,7 +115,7 @@ class Decoder(Generic[T]):
                     return self._changed(event.type, event.object)
         except msgspec.ValidationError:
             pass  # a bookmark, or an object that does not fit: the slow way finds out
-        except NOT_JSON as error:
+        except UNREADABLE as error:
             return Undecodable(str(error))
         return self._slow_line(line)
 
@@ -123,7 +123,7 @@ class Decoder(Generic[T]):
         """The objects of a list body; gives way to other tasks between slices. Raises NotACollection."""
         try:
             listed = _decode_list(body)
-        except NOT_JSON as error:
+        except UNREADABLE as error:
             raise NotACollection(f"{error}: {body[:80]!r}") from error
         if not listed.kind.endswith("List"):
             raise NotACollection(f"a {listed.kind} instead of a list")
@@ -144,7 +144,7 @@ class Decoder(Generic[T]):
     def _slow_line(self, line: bytes) -> Event:
         try:
             envelope = _decode_envelope(line)
-        except NOT_JSON as error:
+        except UNREADABLE as error:
             return Undecodable(str(error))  # also JSON that is no event: who knows what the rest would be
         try:
             if envelope.type in CHANGES:

@@ -17,11 +17,12 @@ from typing import Any, Generic, TypeVar, overload
 import msgspec
 
 from kube.config import Configuration
-from kube.errors import NOT_JSON, BadAnswer
+from kube.errors import BadAnswer
 from kube.objects import TokenReview
 from kube.resources import PODS, TOKEN_REVIEWS, Resource
 from kube.transport import Transport
 from kube.watching import lines
+from messages.unreadable import UNREADABLE
 
 REQUEST_TIMEOUT = 30.0
 """Seconds for one call. The API server's own limit is 60; half of it leaves the caller time to try again."""
@@ -393,7 +394,7 @@ def _encode(body: Body) -> bytes:
 def _decode(body: bytes, kind: Any) -> Any:
     try:
         return _decoder(kind).decode(body)
-    except NOT_JSON as error:
+    except UNREADABLE as error:
         begin = body[:200].decode("utf-8", "replace")
         raise BadAnswer(200, "BadAnswer", f"{error}, in an answer that begins {begin!r}") from error
 

@@ -7,11 +7,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import msgspec
-
-NOT_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
-"""What msgspec raises for bytes that are no JSON, or none that fits the type."""
-
 
 class ApiError(Exception):
     """The API server refused a request, or could not be asked.

@@ -11,7 +11,6 @@ import msgspec
 
 from kube.config import Configuration
 from kube.errors import (
-    NOT_JSON,
     ApiError,
     DeadlineExceeded,
     Unauthorized,
@@ -21,6 +20,7 @@ from kube.errors import (
 )
 from kube.http import Answer, Pool
 from kube.objects import Status
+from messages.unreadable import UNREADABLE
 
 RETRIES = 10
 """How often a request is repeated because the server said when to come back (G45; client-go's number)."""
@@ -222,7 +222,7 @@ def _failure(answer: Answer, payload: bytes) -> ApiError:
     """The error in an answer; a body that is no Status (a proxy's HTML) is quoted in short."""
     try:
         status = _status.decode(payload)
-    except NOT_JSON:
+    except UNREADABLE:
         status = Status(message=f"{answer.reason}: {payload[:200].decode('utf-8', 'replace')!r}")
     retry_after: float | None = None
     if answer.retry_after.isdecimal():

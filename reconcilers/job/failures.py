@@ -25,8 +25,8 @@ from api.reasons import REASONS, Reason, is_retried
 from api.views import CircuitMetadata
 from backends.aer.observation import container_state
 from kube import Pod, Terminated
-from kube.errors import NOT_JSON
 from messages.failure import REASONS_BY_EXIT_CODE, Failure, account
+from messages.unreadable import UNREADABLE
 from reconcilers.job.sizing import large_state
 
 MESSAGE_LIMIT = 4096
@@ -142,7 +142,7 @@ def _report(terminated: Terminated | None) -> Ending | None:
         return None
     try:
         failure = msgspec.json.decode(terminated.message, type=Failure)
-    except NOT_JSON:
+    except UNREADABLE:
         return None
     if failure.reason not in REASONS:
         return None

@@ -18,7 +18,7 @@ from api.naming import output_name, receipt_name
 from api.seal import Seal
 from api.views import QiskitJob
 from kube import PartialObject
-from kube.errors import NOT_JSON
+from messages.unreadable import UNREADABLE
 from messages.work import Summary
 
 
@@ -60,5 +60,5 @@ def summary_of(stored: PartialObject) -> Summary | None:
         return None
     try:
         return msgspec.json.decode(text, type=Summary)
-    except NOT_JSON:
+    except UNREADABLE:
         return None

@@ -10,8 +10,8 @@ from typing import TypeVar
 
 import msgspec
 
-from kube.errors import NOT_JSON
 from kube.http import Pool, TooLong
+from messages.unreadable import UNREADABLE
 from messages.validation import FetchRequest, FetchResponse, ValidateRequest, ValidateResponse
 
 VALIDATE_SECONDS = 60.0
@@ -108,7 +108,7 @@ class ValidationService:
             raise ValidationUnavailable(f"the validation service answered HTTP {found.status}")
         try:
             return msgspec.json.decode(text, type=answer)
-        except NOT_JSON as error:
+        except UNREADABLE as error:
             raise ValidationUnavailable(f"the validation service's answer cannot be read: {error}") from error
 
 

@@ -231,16 +231,17 @@ async def test_an_address_that_does_not_answer_is_given_up(
     await pool.close()
 
 
+async def two_addresses(_host: str, port: int) -> list[Any]:
+    """Nobody is at the first."""
+    return [
+        (socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", (address, port))
+        for address in ("127.0.0.2", "127.0.0.1")
+    ]
+
+
 async def test_a_host_with_a_dead_address_is_reached_by_the_other(monkeypatch: pytest.MonkeyPatch) -> None:
     async with speaking(ok) as wire:
-
-        async def two(_host: str, port: int) -> list[Any]:
-            return [
-                (socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", (address, port))
-                for address in ("127.0.0.2", "127.0.0.1")
-            ]
-
-        monkeypatch.setattr(dialing, "_addresses", two)
+        monkeypatch.setattr(dialing, "_addresses", two_addresses)
         pool = Pool(f"http://host.example:{wire.port}")
         assert (await pool.exchange("GET", "/", {}))[1] == b"ok"
         await pool.close()
@@ -269,14 +270,7 @@ async def test_a_cancellation_is_heard_while_other_addresses_are_given_up(
 
     monkeypatch.setattr(loop, "sock_connect", Attempts())
     async with speaking(ok) as wire:
-
-        async def two(_host: str, port: int) -> list[Any]:
-            return [
-                (socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", (address, port))
-                for address in ("127.0.0.2", "127.0.0.1")
-            ]
-
-        monkeypatch.setattr(dialing, "_addresses", two)
+        monkeypatch.setattr(dialing, "_addresses", two_addresses)
         for turns in range(8):
             answered.clear()
             pool = Pool(f"http://host.example:{wire.port}")

@@ -60,6 +60,17 @@ async def proxying(proxy: Proxy, *, tls: ssl.SSLContext | None = None) -> AsyncI
         yield proxy
 
 
+@asynccontextmanager
+async def tunnelled(secrets: Secrets, consent: bytes) -> AsyncIterator[tuple[Pool, Proxy]]:
+    """A pool for a server with TLS, through a proxy that begins with `consent`."""
+    async with (
+        speaking(lambda *_: OK, tls=secrets.tls) as wire,
+        proxying(Proxy(consent=consent)) as proxy,
+    ):
+        server, through = f"https://127.0.0.1:{wire.port}", f"http://127.0.0.1:{proxy.port}"
+        yield Pool(server, tls=secrets.trust, proxy=through), proxy
+
+
 @pytest.fixture
 def secrets(tmp_path: Path) -> Secrets:
     return certified(tmp_path)
@@ -150,13 +161,7 @@ async def test_who_sits_in_the_tunnel_needs_the_servers_certificate(secrets: Sec
 )
 async def test_a_consent_is_one_in_whatever_frame(secrets: Secrets, consent: bytes) -> None:
     """What a consent says of a body or of the connection is about none that there is (RFC 9110, 9.3.6)."""
-    async with (
-        speaking(lambda *_: OK, tls=secrets.tls) as wire,
-        proxying(Proxy(consent=consent)) as proxy,
-    ):
-        pool = Pool(
-            f"https://127.0.0.1:{wire.port}", tls=secrets.trust, proxy=f"http://127.0.0.1:{proxy.port}"
-        )
+    async with tunnelled(secrets, consent) as (pool, proxy):
         for _ in range(2):
             assert (await pool.exchange("GET", "/", {}))[1] == b"ok"
         await pool.close()
@@ -174,13 +179,7 @@ async def test_a_consent_is_one_in_whatever_frame(secrets: Secrets, consent: byt
 )
 async def test_what_comes_before_tls_is_no_part_of_an_answer(secrets: Secrets, consent: bytes) -> None:
     """Whoever is on the way to the proxy could put it there."""
-    async with (
-        speaking(lambda *_: OK, tls=secrets.tls) as wire,
-        proxying(Proxy(consent=consent)) as proxy,
-    ):
-        pool = Pool(
-            f"https://127.0.0.1:{wire.port}", tls=secrets.trust, proxy=f"http://127.0.0.1:{proxy.port}"
-        )
+    async with tunnelled(secrets, consent) as (pool, _):
         with pytest.raises(Disconnected, match="spoke in the server's place"):
             await pool.exchange("GET", "/", {})
         await pool.close()

@@ -48,6 +48,12 @@ def a_house(*backends: QiskitBackend, max_executors: int = 0) -> tuple[Cache, Pl
     return cache, Places(cache, recent, Backends(*backends), settings), recent
 
 
+def write(places: Places, recent: Recent[QiskitJob], job: JobBuilder) -> None:
+    """As the reconciler does after each of its writes."""
+    recent.wrote(job.view)
+    places.wrote(job.view)
+
+
 def one(
     name: str, *, created: float = 0, priority: str = "normal", backend: str | None = "pool"
 ) -> JobBuilder:
@@ -90,8 +96,7 @@ async def test_a_place_is_held_once_the_attempt_is_written_though_the_cache_lags
     cache.put(one("first"))
     assert places.ask(one("first").view) == 0
     recorded = holding("first").with_metadata(resource_version="101")
-    recent.wrote(recorded.view)
-    places.wrote(recorded.view)
+    write(places, recent, recorded)
     places.settle("uid-first")
     assert places.ask(one("second").view) == 1
     cache.put(holding("first"))
@@ -104,8 +109,7 @@ async def test_a_retry_asks_anew_though_the_cache_never_showed_the_attempt_befor
     cache.put(one("first"))
     assert places.ask(one("first").view) == 0
     recorded = holding("first").with_metadata(resource_version="101")
-    recent.wrote(recorded.view)
-    places.wrote(recorded.view)
+    write(places, recent, recorded)
     places.settle("uid-first")
     over = one("first").retrying(due=0).with_metadata(resource_version="102")
     recent.wrote(over.view)
@@ -187,12 +191,10 @@ async def test_a_retry_holds_its_place_while_the_cache_shows_the_attempt_before(
     cache, places, recent = a_house(a_backend(limits={"concurrentJobs": 1}))
     cache.put(holding("first"))
     over = one("first").retrying(due=0).with_metadata(resource_version="101")
-    recent.wrote(over.view)
-    places.wrote(over.view)
+    write(places, recent, over)
     assert places.ask(over.view) == 0
     again = holding("first").with_status(attempt=2).with_metadata(resource_version="102")
-    recent.wrote(again.view)
-    places.wrote(again.view)
+    write(places, recent, again)
     places.settle("uid-first")
     assert places.ask(one("second").view) == 1
     cache.put(over)
@@ -206,8 +208,7 @@ async def test_a_place_is_held_though_a_later_write_of_its_pass_met_with_a_confl
     cache.put(one("first"))
     assert places.ask(one("first").view) == 0
     recorded = holding("first").with_metadata(resource_version="101")
-    recent.wrote(recorded.view)
-    places.wrote(recorded.view)
+    write(places, recent, recorded)
     recent.forget(key_of(recorded.view))
     places.settle("uid-first")
     assert places.ask(one("second").view) == 1

@@ -47,6 +47,13 @@ async def filled(stage: Stage, name: str, warm: int) -> QiskitBackend:
     return found
 
 
+async def is_held_up(stage: Stage, reason: str, words: str = "") -> bool:
+    """Whether the backend `pool` says for what reason its pods do not come."""
+    backend = await get_backend(stage.client, stage.namespace, "pool")
+    found = find_condition(backend.status.conditions, "WarmPoolFilled")
+    return found is not None and found.reason == reason and words in found.message
+
+
 async def test_a_warm_job_takes_four_writes_of_which_one_is_the_gateways(stage: Stage) -> None:
     async with stage.operator() as operator:
         await create_backend(stage.client, stage.namespace, "pool", warmPool={"size": 1})
@@ -157,14 +164,11 @@ async def test_a_pool_whose_pods_are_refused_says_so(stage: Stage) -> None:
         operator.pooling.clock = StoppedClock()
         await create_backend(stage.client, stage.namespace, "pool", warmPool={"size": 2})
 
-        async def told() -> bool:
-            backend = await get_backend(stage.client, stage.namespace, "pool")
-            filled = find_condition(backend.status.conditions, "WarmPoolFilled")
-            return filled is not None and filled.reason == "PodRejected"
-
-        await eventually(told)
+        await eventually(lambda: is_held_up(stage, "PodRejected"))
         await operator.pooling.reconcile(Key(stage.namespace, "pool"))
-        assert await told(), "a pass that tries nothing does not say that all is well"
+        assert await is_held_up(stage, "PodRejected"), (
+            "a pass that tries nothing does not say that all is well"
+        )
         tries = [path for path in operator.client.written("pods") if path.startswith("POST")]
         assert len(tries) == 1, "a pool that is refused does not hammer the API server"
 
@@ -186,14 +190,7 @@ async def test_a_pool_that_the_cluster_lets_wait_says_so_once(stage: Stage, refu
         await eventually(lambda: tries)
         clock.forward(SHOWN_AFTER)
 
-        async def told() -> bool:
-            backend = await get_backend(stage.client, stage.namespace, "pool")
-            filled = find_condition(backend.status.conditions, "WarmPoolFilled")
-            return (
-                filled is not None and filled.reason == "ProviderUnavailable" and "webhook" in filled.message
-            )
-
-        await eventually(told)
+        await eventually(lambda: is_held_up(stage, "ProviderUnavailable", "webhook"))
         enough = len(tries) + 3
         await eventually(lambda: len(tries) >= enough)
         written = operator.client.written("qiskitbackends")
@@ -213,12 +210,7 @@ async def test_a_pool_whose_backend_is_corrected_waits_no_longer_for_what_was_wr
         operator.client.before = refused
         await create_backend(stage.client, stage.namespace, "pool", warmPool={"size": 1})
 
-        async def told() -> bool:
-            backend = await get_backend(stage.client, stage.namespace, "pool")
-            filled = find_condition(backend.status.conditions, "WarmPoolFilled")
-            return filled is not None and filled.reason == "PodRejected"
-
-        await eventually(told)
+        await eventually(lambda: is_held_up(stage, "PodRejected"))
         operator.client.before = lambda method, path: None
         spec: dict[str, Any] = {"spec": {"resources": {"limits": {"cpu": "1"}}}}
         await stage.client.merge_patch(QISKIT_BACKENDS, "pool", spec, stage.namespace)
