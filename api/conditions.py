@@ -49,7 +49,10 @@ class Condition(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_
 
 def find_condition(conditions: Sequence[Condition], type_: str) -> Condition | None:
     """The condition of a type, `None` if it was never observed."""
-    return next((condition for condition in conditions if condition.type == type_), None)
+    for condition in conditions:
+        if condition.type == type_:
+            return condition
+    return None
 
 
 def is_true(conditions: Sequence[Condition], type_: str) -> bool:

@@ -69,6 +69,7 @@ def parse_memory(text: str | int) -> int:
     return int(parse_quantity(text).to_integral_value(ROUND_CEILING))
 
 
+@lru_cache(maxsize=1024)  # most pods ask for the same few sizes
 def format_memory(size: int) -> str:
     """Write bytes with the largest binary suffix that keeps them exact: 536870912 is "512Mi", 1000 is
     "1000".

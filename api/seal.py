@@ -7,7 +7,6 @@ only the operator's replicas have (it lies in the Secret of the gateway's author
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 from collections.abc import Mapping
 
@@ -45,8 +44,8 @@ class Seal:
             annotations.get(ANNOTATION_REVISION, ""),
         ]
         # Lengths keep what belongs to one field from passing for a part of the next.
-        message = b"".join(b"%d:%s," % (len(field.encode()), field.encode()) for field in fields)
-        return hmac.new(self._key, message, hashlib.sha256).hexdigest()
+        message = b"".join(b"%d:%s," % (len(field), field) for field in map(str.encode, fields))
+        return hmac.digest(self._key, message, "sha256").hex()
 
     def fits(
         self, namespace: str, name: str, labels: Mapping[str, str], annotations: Mapping[str, str]

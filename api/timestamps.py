@@ -16,6 +16,7 @@ def _of_second(second: int) -> str:
     return datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
+@lru_cache(maxsize=1024)  # a job's few times are read at every step of it
 def parse_time(text: str) -> float:
     """Seconds since 1970 of an RFC 3339 time with a zone; fractions are kept (Lease times have them).
 

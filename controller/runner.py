@@ -113,8 +113,12 @@ class Runner(Generic[K]):
                 if not self._may_start():
                     log.warning("no further pass is started: leadership is in doubt", controller=self.name)
                     return
-                with structlog.contextvars.bound_contextvars(**self._bindings(key)):
+                # What every line of the pass's log says. Nothing outside a pass is bound in a worker's task.
+                bound = structlog.contextvars.bind_contextvars(**self._bindings(key))
+                try:
                     await self._pass(key)
+                finally:
+                    structlog.contextvars.reset_contextvars(**bound)
             finally:
                 self._queue.done(key)
 

@@ -21,6 +21,7 @@ from kube import (
     Forbidden,
     Invalid,
     NotFound,
+    PartialObject,
     Pod,
 )
 from messages.work import HandIn
@@ -77,7 +78,7 @@ async def store(
         # Compressing takes a second at worst, and lets go of the interpreter's lock; the loop has a lease to keep.
         body = await asyncio.to_thread(result_config_map, owner, hand_in, seal, name=name, location=location)
         try:
-            await client.create(CONFIG_MAPS, body, namespace)
+            await client.create(CONFIG_MAPS, body, namespace, type=PartialObject)
         except AlreadyExists:
             existing = await _existing(client, namespace, name)
             if is_same(existing, owner, seal, hand_in.digest):

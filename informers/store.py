@@ -34,6 +34,9 @@ class Store(Generic[T]):
         self._namespaces: dict[str, dict[Key, T]] = {}
         self._indexers = dict(indexers or {})
         self._indexes: dict[str, dict[str, dict[Key, T]]] = {name: {} for name in self._indexers}
+        self._filed: dict[Key, tuple[tuple[str, ...], ...]] = {}
+        """Under which values of each index a key is filed: what was found once need not be found again."""
+        self._nowhere: tuple[tuple[str, ...], ...] = ((),) * len(self._indexes)
         self.resource_version = ""
 
     def get(self, key: Key) -> T | None:
@@ -67,7 +70,7 @@ class Store(Generic[T]):
         old = self._objects.get(key)
         if old is not None and _same_version(old, obj):
             return None
-        self._file(key, old, obj)
+        self._file(key, obj)
         return Change(key, old, obj)
 
     def delete(self, key: Key) -> Change[T] | None:
@@ -75,7 +78,7 @@ class Store(Generic[T]):
         old = self._objects.get(key)
         if old is None:
             return None
-        self._file(key, old, None)
+        self._file(key, None)
         return Change(key, old, None)
 
     def replace(self, objects: Iterable[T], keep: Collection[Key] = ()) -> builtins.list[Change[T]]:
@@ -90,14 +93,14 @@ class Store(Generic[T]):
             old = self._objects.get(key)
             if old is None or not _same_version(old, obj):
                 changes.append(Change(key, old, obj))
-        for key, old, new in changes:
-            self._file(key, old, new)
+        for key, _, new in changes:
+            self._file(key, new)
         return changes
 
-    def _file(self, key: Key, old: T | None, new: T | None) -> None:
+    def _file(self, key: Key, new: T | None) -> None:
         """Moves one key to its new places; what can fail, the indexers, runs before anything is moved."""
-        before = self._values(old)
-        after = self._values(new)
+        before = self._filed.get(key, self._nowhere)
+        after = self._nowhere if new is None else self._values(new)
         for index, left, entered in zip(self._indexes.values(), before, after, strict=True):
             for value in left:
                 if value not in entered:
@@ -107,16 +110,16 @@ class Store(Generic[T]):
                     _enter(index, value, key, new)
         if new is not None:
             self._objects[key] = new
+            self._filed[key] = after
             _enter(self._namespaces, key.namespace, key, new)
         else:
             del self._objects[key]
+            del self._filed[key]
             _leave(self._namespaces, key.namespace, key)
 
-    def _values(self, obj: T | None) -> builtins.list[tuple[str, ...]]:
-        """The object's values in each index; none at all without an object."""
-        if obj is None:
-            return [()] * len(self._indexers)
-        return [_index_values(name, indexer, obj) for name, indexer in self._indexers.items()]
+    def _values(self, obj: T) -> tuple[tuple[str, ...], ...]:
+        """The object's values in each index."""
+        return tuple([_index_values(name, indexer, obj) for name, indexer in self._indexers.items()])
 
 
 def _index_values(name: str, indexer: Indexer[T], obj: T) -> tuple[str, ...]:

@@ -47,7 +47,7 @@ from kube.objects import (
     TokenReview,
     Waiting,
 )
-from kube.patch import merge_patch_between
+from kube.patch import merge_patch_between, struct_patch
 from kube.resources import (
     CONFIG_MAPS,
     CRDS,
@@ -132,4 +132,5 @@ __all__ = [
     "Waiting",
     "load_configuration",
     "merge_patch_between",
+    "struct_patch",
 ]

@@ -8,8 +8,8 @@ one that says so; and one source may say 25 things about an object at once, then
 from __future__ import annotations
 
 from collections import OrderedDict
-from dataclasses import dataclass, field, replace
-from typing import Generic, TypeVar
+from dataclasses import dataclass, field
+from typing import Generic, NamedTuple, TypeVar
 
 SIMILAR_LIMIT = 10
 SIMILAR_WINDOW = 600.0
@@ -31,8 +31,7 @@ K = TypeVar("K")
 V = TypeVar("V")
 
 
-@dataclass(frozen=True, slots=True)
-class ObjectReference:
+class ObjectReference(NamedTuple):
     """The object that an event is about."""
 
     api_version: str
@@ -43,8 +42,7 @@ class ObjectReference:
     resource_version: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Occurrence:
+class Occurrence(NamedTuple):
     """Something that happened to an object. `type` is Normal or Warning."""
 
     about: ObjectReference
@@ -113,7 +111,7 @@ class Correlator:
         """What to write for this occurrence; `None` if it is one too many."""
         # An object's version differs from event to event; what happened to it does not.
         if occurrence.about.resource_version:
-            occurrence = replace(occurrence, about=replace(occurrence.about, resource_version=""))
+            occurrence = occurrence._replace(about=occurrence.about._replace(resource_version=""))
         occurrence = self._combine(occurrence, now)
         if not self._afford(occurrence.about, now):
             return None
@@ -138,7 +136,7 @@ class Correlator:
             similar.messages.add(occurrence.message)
             return occurrence
         # One text for all that follow, so that they are one series.
-        return replace(occurrence, message=COMBINED + min(similar.messages))
+        return occurrence._replace(message=COMBINED + min(similar.messages))
 
     def _afford(self, about: ObjectReference, now: float) -> bool:
         bucket = self._buckets.get(about)

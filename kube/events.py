@@ -25,6 +25,7 @@ from kube.errors import (
     TooManyRequests,
     Unreachable,
 )
+from kube.objects import PartialObject
 from kube.resources import EVENTS_V1
 
 QUEUE_LIMIT = 1000
@@ -119,7 +120,7 @@ class EventRecorder:
         if write.count > 1 and known is not None:
             series = {"series": {"count": write.count, "lastObservedTime": _micro_time(at)}}
             try:
-                await self._client.merge_patch(EVENTS_V1, known, series, namespace)
+                await self._client.merge_patch(EVENTS_V1, known, series, namespace, type=PartialObject)
             except NotFound:
                 # Events live an hour; a longer series begins again.
                 pass
@@ -130,7 +131,8 @@ class EventRecorder:
         if len(self._names) > MEMORY:
             self._names.popitem(last=False)
         try:
-            await self._client.create(EVENTS_V1, self._event(name, namespace, write, at), namespace)
+            event = self._event(name, namespace, write, at)
+            await self._client.create(EVENTS_V1, event, namespace, type=PartialObject)
         except AlreadyExists:
             # The try before this one was carried out, though nobody heard the answer.
             return

@@ -20,6 +20,10 @@ KEEP_ALIVE = 50.0
 some of them say nothing."""
 
 
+BLOCKS = 16
+"""Sets of header fields that are kept as text; a client has about four."""
+
+
 class Pool:
     """Connections to the server of a URL, whose path goes before every target.
 
@@ -56,6 +60,7 @@ class Pool:
         self._all_gone = asyncio.Event()
         self._closed = False
         self._before, self._after = self._form()
+        self._blocks: dict[tuple[tuple[str, str], ...], str] = {}
 
     async def exchange(
         self,
@@ -75,11 +80,11 @@ class Pool:
         request = self._compose(method, target, headers, body)
         async with self._turn:
             while True:
-                connection = self._last_used()
+                sent = _now()
+                connection = self._last_used(sent)
                 fresh = connection is None
                 if connection is None:
                     connection = await self._connect()
-                sent = _now()
                 try:
                     return await connection.exchange(request, most)
                 except Disconnected as error:
@@ -124,11 +129,11 @@ class Pool:
             await self._all_gone.wait()
         await asyncio.sleep(0)  # what was given up while it connected is closed in the loop's next turn
 
-    def _last_used(self) -> Connection | None:
+    def _last_used(self, now: float) -> Connection | None:
         """The idle connection that was used last, so that the others grow old and are closed."""
         while self._idle:
             connection, since = self._idle.popitem()
-            if connection.reusable and _now() - since < KEEP_ALIVE:
+            if connection.reusable and now - since < KEEP_ALIVE:
                 return connection
             connection.close()
         return None
@@ -209,15 +214,23 @@ class Pool:
         return f"http://{host}{prefix}", lines + (f"\r\nProxy-Authorization: {allowed}" if allowed else "")
 
     def _compose(self, method: str, target: str, headers: Mapping[str, str], body: bytes | None) -> bytes:
-        lines = [f"{method} {self._before}{target}{self._after}"]
-        lines += [f"{name}: {value}" for name, value in headers.items()]
-        if body is not None:
-            lines.append(f"Content-Length: {len(body)}")
-        for line in lines[1:]:
-            if "\r" in line or "\n" in line:
-                raise ValueError(f"the header {line.partition(':')[0]!r} has a line break in its value")
-        lines.append("\r\n")
-        return "\r\n".join(lines).encode() + (body or b"")
+        fields = tuple(headers.items())
+        block = self._blocks.get(fields)
+        if block is None:
+            block = _block(fields)
+            if len(self._blocks) >= BLOCKS:  # of credentials that were replaced
+                self._blocks.clear()
+            self._blocks[fields] = block
+        length = "" if body is None else f"Content-Length: {len(body)}\r\n"
+        head = f"{method} {self._before}{target}{self._after}\r\n{block}{length}\r\n".encode()
+        return head + body if body else head
+
+
+def _block(fields: tuple[tuple[str, str], ...]) -> str:
+    for name, value in fields:
+        if any(end in text for text in (name, value) for end in "\r\n"):
+            raise ValueError(f"the header {name!r} has a line break in its value")
+    return "".join(f"{name}: {value}\r\n" for name, value in fields)
 
 
 def _host(url: SplitResult) -> str:

@@ -135,13 +135,11 @@ def _is_news(world: World, pod: Pod) -> bool:
 def _past_attempt(world: World) -> Pod | None:
     """A pod that still runs for an attempt that is over; a suspended or waiting job has no current one."""
     current = world.job.status.attempt
-    over = world.job.spec.suspend or not is_open(world.job)
+    # A suspended job first says so: then nothing that its executor still hands in is taken.
+    over = not is_open(world.job)
     for pod in world.pods:
         number = attempt_number(pod)
-        if _can_be_stopped(world, pod) and (number < current or (over and number == current)):
-            # A suspended job first says so: then nothing that its executor still hands in is taken.
-            if number == current and is_open(world.job):
-                continue
+        if (number < current or (over and number == current)) and _can_be_stopped(world, pod):
             return pod
     return None
 

@@ -13,7 +13,6 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from types import TracebackType
 
-import msgspec
 from msgspec.structs import replace
 
 from api.names import API_VERSION
@@ -34,7 +33,7 @@ from kube import (
     ObjectReference,
     PartialObject,
     Pod,
-    merge_patch_between,
+    struct_patch,
 )
 from kube import Conflict as KubeConflict
 from reconcilers.isolation import Isolation
@@ -419,10 +418,5 @@ def _is_controlled(pod: Pod, job: QiskitJob) -> bool:
 
 def status_patch(old: QiskitJobStatus, new: QiskitJobStatus) -> dict[str, object]:
     """The merge patch from one status to another; empty if nothing changes."""
-    difference = merge_patch_between(_plain(old), _plain(new))
+    difference = struct_patch(old, new)
     return {"status": difference} if difference else {}
-
-
-def _plain(status: QiskitJobStatus) -> dict[str, object]:
-    plain: dict[str, object] = msgspec.to_builtins(status)
-    return plain

@@ -166,9 +166,9 @@ def is_open(job: QiskitJob) -> bool:
     """Whether an attempt is recorded and not over: the job holds a place of its backend."""
     status = job.status
     return (
-        job.metadata.deletion_timestamp is None
-        and status.phase in (Phase.SCHEDULING, Phase.RUNNING)
-        and status.attempt > 0
+        status.attempt > 0
+        and (status.phase is Phase.SCHEDULING or status.phase is Phase.RUNNING)
+        and job.metadata.deletion_timestamp is None
         and is_true(status.conditions, JobCondition.SCHEDULED)
     )
 

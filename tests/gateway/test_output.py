@@ -79,7 +79,7 @@ async def test_compressing_does_not_hold_up_the_event_loop(monkeypatch: pytest.M
             status = {"phase": "Running", "attempt": 1, "jobId": "pod-1"}
             return msgspec.convert({"metadata": metadata, "status": status}, QiskitJob)
 
-        async def create(self, *_: object) -> None:
+        async def create(self, *_: object, **_options: object) -> None:
             pass
 
     monkeypatch.setattr("gateway.results.result_config_map", compressing)

@@ -90,13 +90,15 @@ class ScriptedClient:
         self.patched: list[tuple[str, dict[str, Any]]] = []
         self.tries = 0
 
-    async def create(self, _resource: object, body: dict[str, Any], _namespace: str) -> None:
+    async def create(self, _resource: object, body: dict[str, Any], _namespace: str, **_options: Any) -> None:
         self.tries += 1
         if self.failures:
             raise self.failures.pop(0)
         self.created.append(body)
 
-    async def merge_patch(self, _resource: object, name: str, body: dict[str, Any], _namespace: str) -> None:
+    async def merge_patch(
+        self, _resource: object, name: str, body: dict[str, Any], _namespace: str, **_options: Any
+    ) -> None:
         self.tries += 1
         self.patched.append((name, body))
 
@@ -184,7 +186,9 @@ async def test_g46_what_is_refused_is_given_up_and_does_not_hold_up_the_next(ref
 
 async def test_g46_an_error_of_our_own_costs_one_event_and_not_the_recorder() -> None:
     class Faulty(ScriptedClient):
-        async def create(self, _resource: object, body: dict[str, Any], _namespace: str) -> None:
+        async def create(
+            self, _resource: object, body: dict[str, Any], _namespace: str, **_options: Any
+        ) -> None:
             if body["note"] == "faulty":
                 raise ValueError("a bug")
             await super().create(_resource, body, _namespace)
@@ -208,7 +212,9 @@ async def test_g46_a_try_whose_answer_was_lost_is_not_made_twice() -> None:
 
 async def test_g46_a_series_outlives_its_event() -> None:
     class Forgetful(ScriptedClient):
-        async def merge_patch(self, _resource: object, name: str, body: object, _namespace: str) -> None:
+        async def merge_patch(
+            self, _resource: object, name: str, body: object, _namespace: str, **_options: Any
+        ) -> None:
             raise NotFound(404, "NotFound", name)
 
     client = Forgetful()

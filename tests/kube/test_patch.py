@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from kube import CONFIG_MAPS, Client, merge_patch_between
+from kube import CONFIG_MAPS, Client, merge_patch_between, struct_patch
 
 unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 """No example fails because the machine is busy."""
@@ -46,6 +47,40 @@ def test_the_patch_between_two_states_leads_from_one_to_the_other(
 @given(objects)
 def test_between_a_state_and_itself_there_is_nothing_to_send(state: dict[str, Any]) -> None:
     assert merge_patch_between(state, state) == {}
+
+
+class Inner(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
+    some_name: str | None = None
+    numbers: dict[str, int] = {}
+
+
+class Outer(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
+    count: int = 0
+    on: bool = False
+    first_part: Inner | None = None
+    second_part: Inner = Inner()
+    entries: tuple[Inner, ...] = ()
+
+
+inners = st.builds(
+    Inner,
+    st.none() | st.sampled_from(["", "a", "b"]),
+    st.dictionaries(st.sampled_from("xy"), st.integers(0, 1)),
+)
+outers = st.builds(
+    Outer,
+    st.integers(0, 2),
+    st.booleans(),
+    st.none() | inners,
+    inners,
+    st.lists(inners, max_size=2).map(tuple),
+)
+
+
+@unhurried
+@given(outers, outers)
+def test_structs_differ_as_their_dictionaries_do(old: Outer, new: Outer) -> None:
+    assert struct_patch(old, new) == merge_patch_between(msgspec.to_builtins(old), msgspec.to_builtins(new))
 
 
 @pytest.mark.parametrize(

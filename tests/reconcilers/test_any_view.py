@@ -52,7 +52,8 @@ WORDS = st.sampled_from(
         "urgent", "job-1", "pod-1", "executor", "Pending", "Running", "Succeeded", "Failed", "Evicted",
         "PodScheduled", "DisruptionTarget", "ImagePullBackOff", "OOMKilled", "Queued", "SourceNotFound",
         CREATED, "2027-01-31T08:10:00Z", "9999-12-31T23:59:59Z", "0001-01-01T00:00:00Z", "yesterday",
-        '{"reason":"NodeLost","message":""}', "bell-results", "result-job-1", *JobCondition,
+        '{"reason":"NodeLost","message":""}', "bell-results", "result-job-1",
+        *(condition.value for condition in JobCondition),
     ]
 )  # fmt: skip
 TEXT = WORDS | st.text(max_size=12)
