@@ -8,7 +8,7 @@ PY     := $(VENV)/bin/python
 STAMP  := $(VENV)/.stamp
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up down test lint e2e chaos bench bench-cluster images release crds lock clean
+.PHONY: help demo up down test lint e2e search chaos bench bench-cluster images release crds lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -52,6 +52,11 @@ test: $(STAMP) ## All tests that need no container, on a real etcd and kube-apis
 
 e2e: $(STAMP) ## The suite on KUBECONFIG's cluster, or else on a kind cluster of its own
 	@$(PY) -m e2e $(E2EARGS)
+
+ROUNDS ?= 10
+search: $(STAMP) ## The property tests, ROUNDS times (10), on examples that were not tried before
+	@for round in $$(seq $(ROUNDS)); do \
+	  HYPOTHESIS_PROFILE=search $(PY) -m pytest -q -m hypothesis $(TESTARGS) || exit 1; done
 
 chaos: $(STAMP) ## The long kill series
 	@$(PY) -m localcluster binaries

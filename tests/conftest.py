@@ -7,6 +7,7 @@ they list across namespaces.
 from __future__ import annotations
 
 import asyncio
+import os
 import secrets
 import signal
 from collections.abc import AsyncIterator
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 import pytest_asyncio
+from hypothesis import settings
 
 from localcluster.controlplane import ControlPlane
 from localcluster.crds import install_crds
@@ -28,6 +30,12 @@ _ACCOUNT_SECONDS = 90.0
 # looptime asks for the current event loop around every test. Told that there is none, it leaves a test that
 # is not async alone; otherwise asyncio makes it one, which nobody closes.
 asyncio.set_event_loop(None)
+
+# The same examples in every run: one that no change of the code has caused tells nobody what went wrong. New ones are
+# looked for by `make search`.
+settings.register_profile("repeat", derandomize=True)
+settings.register_profile("search", print_blob=True)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeat"))
 
 # A shell without job control starts what it puts into the background with SIGINT ignored, and children inherit
 # that: no test of Ctrl-C could pass there.
