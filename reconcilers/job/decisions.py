@@ -94,10 +94,8 @@ class DeleteJob:
     """Delete the job itself: its time to live is over."""
 
 
-Decision = (
-    Rest
-    | TryLater
-    | Record
+Effect = (
+    TryLater
     | Examine
     | CheckOutput
     | TakePlace
@@ -109,3 +107,6 @@ Decision = (
     | Stop
     | DeleteJob
 )
+"""What a step asks or does without a word in the status."""
+
+Decision = Rest | Record | Effect

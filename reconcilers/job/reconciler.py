@@ -7,7 +7,6 @@ abandons the pass, and nothing is sent again.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
@@ -18,17 +17,14 @@ from msgspec.structs import replace
 from api.names import API_VERSION
 from api.phases import is_terminal
 from api.seal import Seal
-from api.views import QiskitBackend, QiskitBackendSpec, QiskitJob, QiskitJobStatus
-from backends import Backend, Handle, NoSuchExecution, ProviderUnavailable, Refused, SlotGone, State
-from backends.aer.observation import attempt_number
+from api.views import QiskitBackend, QiskitJob, QiskitJobStatus
+from backends import Backend, ProviderUnavailable
 from backends.aer.warm import is_free
 from informers import Key, key_of
 from kube import (
-    QISKIT_BACKENDS,
     QISKIT_JOBS,
     ApiError,
     Client,
-    Invalid,
     NotFound,
     ObjectReference,
     PartialObject,
@@ -38,43 +34,18 @@ from kube import (
 from kube import Conflict as KubeConflict
 from reconcilers.isolation import Isolation
 from reconcilers.job.collaborators import Cache, Recorder
-from reconcilers.job.decisions import (
-    CheckOutput,
-    Decision,
-    DeleteJob,
-    Event,
-    Examine,
-    FindBackend,
-    FindExecution,
-    FindResult,
-    FindState,
-    Record,
-    Rest,
-    Stop,
-    Submit,
-    TakePlace,
-    TryLater,
-)
+from reconcilers.job.decisions import Event, Record, Rest
+from reconcilers.job.effects import Effects
 from reconcilers.job.errands import Errands
 from reconcilers.job.indexes import BY_JOB, BY_OWNER, BY_UID, lean
 from reconcilers.job.machine import decide
-from reconcilers.job.outputs import check_output, find_result
 from reconcilers.job.places import Places
 from reconcilers.job.receipts import is_result_of
 from reconcilers.job.settings import JobSettings
-from reconcilers.job.slots import Slots, slot_of
+from reconcilers.job.slots import Slots
 from reconcilers.job.sources import Examiner
-from reconcilers.job.submissions import submission_of
-from reconcilers.job.world import (
-    Admitted,
-    Examination,
-    Queued,
-    Underway,
-    World,
-    attempt_of,
-    is_examined,
-    is_open,
-)
+from reconcilers.job.submitted import Submitted
+from reconcilers.job.world import Examination, World, is_examined, is_open
 from reconcilers.recent import Recent
 from reconcilers.result import DONE, Conflict, Result, Retryable, Terminal
 
@@ -109,13 +80,29 @@ class JobReconciler:
     places: Places = field(init=False)
     slots: Slots = field(init=False)
     _uids: dict[Key, str] = field(default_factory=dict)
-    _submitted: dict[str, tuple[Handle, float]] = field(default_factory=dict)
+    _submitted: Submitted = field(default_factory=Submitted)
+    _effects: Effects = field(init=False)
     _exits: AsyncExitStack = field(default_factory=AsyncExitStack)
 
     def __post_init__(self) -> None:
         self.recent = Recent(self.jobs)
         self.places = Places(self.jobs, self.recent, self.backends, self.settings)
         self.slots = Slots(self.pods, self.settings)
+        self._effects = Effects(
+            client=self.client,
+            jobs=self.jobs,
+            examiner=self.examiner,
+            registry=self.registry,
+            isolation=self.isolation,
+            settings=self.settings,
+            seal=self.seal,
+            errands=self.errands,
+            places=self.places,
+            slots=self.slots,
+            submitted=self._submitted,
+            now=self.now,
+            wake=self.wake,
+        )
 
     async def __aenter__(self) -> JobReconciler:
         await self._exits.enter_async_context(self.errands)
@@ -157,7 +144,10 @@ class JobReconciler:
             step = decide(world, self.settings)
             if isinstance(step, Rest):
                 return Result(after=step.after)
-            carried_out = await self._carry_out(world, step)
+            if isinstance(step, Record):
+                carried_out = await self._record(world, step)
+            else:
+                carried_out = await self._effects.carry_out(world, step)
             if carried_out is None:
                 return DONE
             world = self._look(carried_out)
@@ -172,7 +162,7 @@ class JobReconciler:
         metadata, status = newest.metadata, newest.status
         # Whose a pod is its controller's UID says; a label may be anybody's (G41).
         pods = tuple(self.pods.by_index(BY_OWNER, metadata.uid))
-        handle, since = self._awaited(newest, pods)
+        handle, since = self._submitted.awaited(newest, pods)
         recorded = self.pods.by_index(BY_UID, status.job_id) if status.job_id else []
         slots = [pod for pod in recorded if not _is_controlled(pod, newest)]
         name = newest.spec.backend.name
@@ -194,52 +184,6 @@ class JobReconciler:
             result=next(stored, None) or world.result,
             backend=backend or world.backend,
         )
-
-    def _awaited(self, job: QiskitJob, pods: tuple[Pod, ...]) -> tuple[Handle | None, float]:
-        """What was submitted, until it is recorded and in the cache."""
-        uid = job.metadata.uid
-        submitted = self._submitted.get(uid)
-        if submitted is None:
-            return None, 0.0
-        handle, since = submitted
-        seen = any(pod.metadata.uid == handle.id for pod in pods) and job.status.job_id == handle.id
-        if seen or handle.attempt.number != job.status.attempt or is_terminal(job.status.phase):
-            del self._submitted[uid]
-            return None, 0.0
-        return handle, since
-
-    async def _carry_out(self, world: World, step: Decision) -> World | None:
-        """The world after a step; None when the job is no more."""
-        match step:
-            case Record():
-                return await self._record(world, step)
-            case Examine():
-                return await self._examine_and_check(world)
-            case CheckOutput():
-                return replace(world, output=await check_output(self.client, world.job, self.seal))
-            case TakePlace():
-                return self._take_place(world)
-            case Submit():
-                return await self._submit(world)
-            case FindExecution():
-                return await self._find_execution(world)
-            case FindState():
-                return await self._find_state(world)
-            case FindResult():
-                found = await find_result(self.client, world.job, self.seal)
-                return replace(world, result=found, result_absent=found is None)
-            case FindBackend():
-                return await self._find_backend(world)
-            case Stop(pod):
-                await self._stop(world.job, pod)
-                return replace(world, stopped=world.stopped | {pod.metadata.uid})
-            case DeleteJob():
-                await self._delete(world.job)
-                return None
-            case TryLater(message, after):
-                raise Retryable(message, after=after)
-            case Rest():
-                raise AssertionError("a rest is not carried out")
 
     async def _record(self, world: World, step: Record) -> World | None:
         job = world.job
@@ -285,127 +229,16 @@ class JobReconciler:
         for event in events:
             self.recorder.emit(about, event.type, event.reason, event.message)
 
-    async def _examine_and_check(self, world: World) -> World:
-        """Examine the circuit, and see meanwhile where its result is to go: a good circuit's next step."""
-        try:
-            async with asyncio.TaskGroup() as group:
-                output = group.create_task(check_output(self.client, world.job, self.seal))
-                examination = await self._examine(world)
-        except ExceptionGroup as failures:
-            raise failures.exceptions[0] from None
-        return replace(world, examination=examination, output=output.result())
-
-    async def _examine(self, world: World) -> Examination:
-        job, execution = world.job, world.job.spec.execution
-        defaults = world.backend.spec if world.backend is not None else QiskitBackendSpec()
-        method = execution.method
-        if method == "automatic" and defaults.method is not None:
-            method = defaults.method
-        noise = execution.noise_model is not None or defaults.noise_model is not None
-        key, uid = key_of(job), job.metadata.uid
-        examination = await self.errands.outcome(
-            uid,
-            lambda: self.examiner.examine(job, method, noise=noise),
-            wait=self.settings.validating_after,
-            done=lambda: self.wake(key),
-        )
-        if examination is None:
-            return Underway()
-        self.errands.discard(uid)
-        return examination
-
-    def _take_place(self, world: World) -> World:
-        job = world.job
-        position = self.places.ask(job)
-        if position > 0:
-            return replace(world, place=Queued(position))
-        return replace(world, place=Admitted(self.slots.promise(world)))
-
     def _settle(self, job_uid: str) -> None:
         """The pass is over: what it was promised and did not take is free again."""
         self.places.settle(job_uid)
         if job_uid not in self._submitted:
             self.slots.release(job_uid)
 
-    async def _submit(self, world: World) -> World:
-        job = world.job
-        backend = self._backend(job)
-        slot = slot_of(world.slot_pod) if world.slot_pod is not None else world.unclaimed
-        try:
-            await self.isolation.ensure(job, self.jobs)
-            handle = await backend.submit(submission_of(job, world.backend, self.settings, slot=slot))
-        except Refused as refused:
-            return replace(world, refusal=(refused.reason, refused.message))
-        except SlotGone:
-            tried = world.slots_tried | {slot.id} if slot is not None else world.slots_tried
-            return replace(world, slot_gone=True, place=None, slots_tried=tried)
-        except (ProviderUnavailable, ApiError) as error:
-            return replace(world, obstacle=(str(error), error.retry_after))
-        self._submitted[job.metadata.uid] = (handle, self.now())
-        return world
-
-    async def _find_execution(self, world: World) -> World:
-        attempt = attempt_of(world.job)
-        handle = await self._backend(world.job).find(attempt)
-        if handle is None:
-            # Nor is the warm pod there that came with the place.
-            return replace(world, pod_absent=True, place=None)
-        # It is there, and the cache will show it.
-        self._submitted[world.job.metadata.uid] = (handle, self.now())
-        return world
-
-    async def _find_state(self, world: World) -> World:
-        pod = world.current_pod
-        assert pod is not None, "only a pod that is seen is waited for"
-        handle = Handle(attempt=attempt_of(world.job), id=pod.metadata.uid, name=pod.metadata.name)
-        try:
-            status = await self._backend(world.job).status(handle)
-        except NoSuchExecution:
-            # It was deleted, and the cache will show it.
-            return replace(world, state=State.CANCELLED)
-        return replace(world, state=status.state)
-
-    async def _find_backend(self, world: World) -> World:
-        name = world.job.spec.backend.name or ""
-        try:
-            backend = await self.client.get(
-                QISKIT_BACKENDS, name, world.job.metadata.namespace, type=QiskitBackend
-            )
-        except (NotFound, Invalid):  # the spec takes text that is no object's name, such as ".."
-            return replace(world, backend_absent=True)
-        if backend.metadata.name != name:  # "pool/status" is read as a part of pool
-            return replace(world, backend_absent=True)
-        return replace(world, backend=backend)
-
-    async def _stop(self, job: QiskitJob, pod: Pod) -> None:
-        attempt = attempt_of(job, attempt_number(pod))
-        handle = Handle(attempt=attempt, id=pod.metadata.uid, name=pod.metadata.name)
-        await self._backend(job).cancel(handle)
-
-    async def _delete(self, job: QiskitJob) -> None:
-        """Delete a job whose time to live is over; pods and results go with it."""
-        try:
-            await self.client.delete(
-                QISKIT_JOBS,
-                job.metadata.name,
-                job.metadata.namespace,
-                uid=job.metadata.uid,
-                resource_version=job.metadata.resource_version,
-                propagation_policy="Background",
-            )
-        except NotFound:
-            return
-
-    def _backend(self, job: QiskitJob) -> Backend:
-        backend = self.registry.get(job.spec.backend.type)
-        if backend is None:
-            raise Terminal(f"no backend runs type {job.spec.backend.type}")
-        return backend
-
     def _forget(self, key: Key, uid: str) -> None:
         """The job of this UID is gone."""
         self._uids.pop(key, None)
-        self._submitted.pop(uid, None)
+        self._submitted.forget(uid)
         self.errands.discard(uid)
         self.recent.forget(key)
         self._settle(uid)

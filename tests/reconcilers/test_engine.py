@@ -262,7 +262,7 @@ async def test_g28_jobs_that_are_gone_leave_nothing_in_memory(stage: Stage) -> N
         def memory() -> dict[str, list[Any]]:
             everything: dict[str, Mapping[Any, Any]] = {
                 "uids": reconciler._uids,
-                "submitted": reconciler._submitted,
+                "submitted": reconciler._submitted._handles,
                 "promised": reconciler.slots._promised,
                 "errands": reconciler.errands._tasks,
                 "written": reconciler.recent._written,
