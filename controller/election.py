@@ -37,6 +37,9 @@ from kube import ApiError, Client
 
 log = structlog.get_logger("election")
 
+SHORTEST_SLEEP = 0.001
+"""Seconds; a timer that rings a hair early must not spin until the clock has gone on."""
+
 ABORT_SHARE = 0.2
 """Last share of the time between renew deadline and expiry; work that reaches it is aborted. With the usual
 timings that is a second before the expiry, and safe for clocks whose speeds differ by up to 7 %."""
@@ -186,7 +189,7 @@ class LeaderElector:
     async def _passed(self, seconds: float) -> None:
         """Return once `seconds` have passed since the last successful renewal was sent."""
         while (left := self._claim.sent + seconds - self._clock()) > 0:
-            await self._sleep(left)
+            await self._sleep(max(left, SHORTEST_SLEEP))
 
     async def _acquire(self) -> None:
         self._claim.give_up()

@@ -24,6 +24,26 @@ async def world() -> AsyncIterator[World]:
     assert not overlaps(world.terms, wrote)
 
 
+async def test_a_timer_that_rings_a_hair_early_does_not_spin(world: World) -> None:
+    """Timers and clocks round differently: what is left may be too little for the clock to go on."""
+    elector = Process(world, "coarse").elector
+    now = 1000.0
+    slept: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        nonlocal now
+        slept.append(seconds)
+        assert len(slept) < 10, "spins"
+        now += round(seconds - 4e-7, 6)  # a clock that counts microseconds, and a timer that rounds down
+
+    elector._clock = lambda: now
+    elector._sleep = sleep
+    elector._claim.sent = now + 2e-7
+    await elector._passed(10.0)
+    assert slept[0] == pytest.approx(10.0)
+    assert now >= elector._claim.sent + 10.0
+
+
 async def test_the_first_of_several_leads_and_the_others_wait(world: World) -> None:
     processes = [Process(world, name) for name in ("a", "b", "c")]
     for process in processes:
