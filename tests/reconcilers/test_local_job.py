@@ -437,6 +437,28 @@ class TestTheUsersWill:
             assert done.metadata.uid == new.metadata.uid
             assert len(await pods_of(stage, new)) == 1
 
+    async def test_a_job_made_again_does_not_fail_over_the_result_that_goes_with_its_predecessor(
+        self, stage: Stage
+    ) -> None:
+        async with stage.operator():
+            uids = set()
+            for _ in range(3):
+                await stage.create("bell")
+                job = await stage.until("bell", "Completed", "Failed")
+                assert job.status.phase == "Completed", job.status
+                uids.add(job.metadata.uid)
+                await stage.client.delete(QISKIT_JOBS, "bell", stage.namespace)
+            assert len(uids) == 3
+
+    async def test_a_result_that_was_kept_is_not_taken_for_one_that_goes(self, stage: Stage) -> None:
+        async with stage.operator():
+            await stage.create("bell", output={"retention": "retain"})
+            assert (await stage.until("bell", "Completed", "Failed")).status.phase == "Completed"
+            await stage.client.delete(QISKIT_JOBS, "bell", stage.namespace)
+            await stage.create("bell")
+            job = await stage.until("bell", "Completed", "Failed")
+            assert job.status.reason == "OutputConflict", job.status
+
     async def test_the_total_time_ends_everything(self, stage: Stage) -> None:
         stage.node.default = PENDS
         async with stage.operator():
