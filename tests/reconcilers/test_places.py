@@ -10,6 +10,7 @@ import pytest
 from api.phases import Phase
 from api.views import QiskitBackend, QiskitJob
 from informers import PRIORITY_CHANGE, Key, key_of
+from reconcilers.backend.triggers import CountChanges
 from reconcilers.job.indexes import JOB_INDEXERS
 from reconcilers.job.places import Places
 from reconcilers.job.settings import JobSettings
@@ -179,6 +180,9 @@ class Queue:
     def add(self, key: Key, priority: int = PRIORITY_CHANGE) -> None:
         self.names.append(key.name)
 
+    def add_after(self, key: Key, seconds: float, priority: int | None = None) -> None:
+        self.names.append(key.name)
+
 
 @pytest.mark.parametrize(
     "left",
@@ -207,6 +211,14 @@ async def test_the_next_in_line_is_woken_when_the_first_leaves_it_without_its_pl
     cache.put(holding("first"))
     changes.on_update(waiting("first").view, holding("first").view)
     assert "second" not in queue.names, "it has the place"
+
+
+async def test_a_backend_is_counted_anew_when_a_job_of_its_own_is_followed_by_one_of_another() -> None:
+    """What happened in between was told to nobody: the watch was cut."""
+    queue = Queue()
+    successor = one("job", backend=None).with_metadata(uid="uid-of-another")
+    CountChanges(queue).on_update(holding("job").view, successor.view)
+    assert queue.names == ["pool"]
 
 
 async def test_the_operators_own_limit_counts_all_jobs() -> None:
