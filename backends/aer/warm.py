@@ -22,7 +22,7 @@ from api.names import (
 from api.naming import label_value
 from api.quantities import parse_quantity
 from backends.aer.names import warm_pod_name
-from backends.aer.observation import is_claimed, is_ready
+from backends.aer.observation import executor_of, is_claimed, is_ready
 from backends.aer.pods import AerSettings, executor_labels, job_reference, pod_spec
 from backends.contract import Attempt, Owner, Resources, Slot, Submission
 from kube import Pod
@@ -119,8 +119,8 @@ def choose(pods: Iterable[Pod], submission: Submission, *, explicit: Resources |
 def _fits(pod: Pod, submission: Submission, explicit: Resources | None) -> bool:
     if not is_free(pod) or pod.metadata.namespace != submission.attempt.owner.namespace:
         return False
-    container = next(iter(pod.spec.containers), None)
-    if container is None or container.image != submission.image:
+    container = executor_of(pod)
+    if container.image != submission.image:
         return False
     has, wants = container.resources, submission.resources
     if explicit is not None:

@@ -8,6 +8,7 @@ import pytest
 
 from backends import Attempt, Owner, Resources, Submission, Volume
 from backends.aer.warm import choose, claim_patch, claim_text
+from kube import Container
 from tests.reconcilers.builders import NAMESPACE, PodBuilder, a_warm_pod, at
 
 OWNER = Owner(namespace=NAMESPACE, name="bell", uid="job-1")
@@ -57,6 +58,12 @@ def test_a_pod_that_still_imports_is_better_than_none_and_worse_than_one_that_wa
     importing = a_warm_pod("importing").with_metadata(annotations={}, creation_timestamp=at(-9))
     assert chosen(importing) == "importing"
     assert chosen(importing, a_warm_pod("waiting", backend="another")) == "waiting"
+
+
+def test_a_pod_that_got_a_proxy_on_its_way_in_is_still_what_was_asked_for() -> None:
+    pod = a_warm_pod()
+    containers = (Container(name="proxy", image="proxy:1"), *pod.view.spec.containers)
+    assert chosen(pod.with_spec(containers=containers)) == "warm-1"
 
 
 def test_resources_that_a_job_names_must_be_equal() -> None:

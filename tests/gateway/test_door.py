@@ -46,6 +46,17 @@ async def test_an_executor_gets_its_work_and_hands_in_its_result(world: World) -
     assert kept["data"]["results.json"].encode() == DOCUMENT
 
 
+async def test_work_has_the_executors_own_limits_though_a_proxy_comes_first_in_the_pod(world: World) -> None:
+    job = await world.job("bell")
+    proxy = {"name": "proxy", "image": "proxy:1", "resources": {"limits": {"memory": "64Mi", "cpu": "2"}}}
+    pod = await world.pod(job, before=[proxy])
+    uid = pod["metadata"]["uid"]
+    await world.status("bell", phase="Running", attempt=1, jobId=uid, source={"hash": DIGEST})
+    order = (await world.call("GET", "/v1/work", await world.token(pod))).read(WorkOrder)
+    assert (order.limits.memory_bytes, order.limits.cpus) == (256 << 20, 1.0)
+    assert order.executor_image == "executor:1"
+
+
 async def test_work_has_what_its_backend_says_though_the_cache_lags(client: Client, namespace: str) -> None:
     body = {"apiVersion": "quantum.io/v1", "kind": "QiskitBackend", "metadata": {"name": "noisy"}}
     spec = {"type": "local_simulator", "noiseModel": "manila", "limits": {"qubits": 5}}
