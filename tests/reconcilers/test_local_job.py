@@ -45,7 +45,15 @@ from tests.reconcilers.fake_node import (
     Plan,
     reported,
 )
-from tests.reconcilers.operating import BELL, IMAGE, SETTINGS, StoppedClock, create_backend, eventually
+from tests.reconcilers.operating import (
+    BELL,
+    IMAGE,
+    SETTINGS,
+    Relabelled,
+    StoppedClock,
+    create_backend,
+    eventually,
+)
 from tests.reconcilers.validation_stub import VALID, ValidationStub, content_fetched
 
 pytestmark = pytest.mark.cluster
@@ -261,6 +269,19 @@ class TestFailures:
             job = await stage.until("bell", "Failed", "Completed")
             assert job.status.reason == "PodRejected"
             assert "16Mi" in (job.status.message or "")
+
+    async def test_a_pod_that_lost_its_labels_on_its_way_in_is_taken_back(self, stage: Stage) -> None:
+        """Nobody would see it run, and no NetworkPolicy would hold it."""
+        async with stage.operator(watched=Relabelled(stage.client)):
+            job = await stage.create("bell")
+            job = await stage.until("bell", "Failed", "Completed")
+            assert job.status.reason == "PodRejected"
+            assert "label app.kubernetes.io/managed-by" in (job.status.message or "")
+
+            async def gone() -> bool:
+                return not await pods_of(stage, job)
+
+            await eventually(gone)
 
     async def test_a_cluster_that_takes_no_pods_is_told_and_tried_again(self, stage: Stage) -> None:
         """An admission webhook that is down answers 500 for as long as it is: no job waits for that unseen."""

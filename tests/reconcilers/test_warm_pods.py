@@ -21,6 +21,7 @@ from tests.reconcilers.conftest import Stage
 from tests.reconcilers.fake_node import RUNS, terminated
 from tests.reconcilers.operating import (
     Operator,
+    Relabelled,
     StoppedClock,
     WatchedClient,
     create_backend,
@@ -171,6 +172,18 @@ async def test_a_pool_whose_pods_are_refused_says_so(stage: Stage) -> None:
         )
         tries = [path for path in operator.client.written("pods") if path.startswith("POST")]
         assert len(tries) == 1, "a pool that is refused does not hammer the API server"
+
+
+async def test_a_pool_keeps_no_pods_that_it_could_not_see(stage: Stage) -> None:
+    """It would find itself empty, and make ever more of them."""
+    async with stage.operator(watched=Relabelled(stage.client)):
+        await create_backend(stage.client, stage.namespace, "pool", warmPool={"size": 2})
+        await eventually(lambda: is_held_up(stage, "PodRejected", "label app.kubernetes.io/managed-by"))
+
+        async def none() -> bool:
+            return not await stage.client.list_items(PODS, stage.namespace, type=Pod)
+
+        await eventually(none)
 
 
 @pytest.mark.parametrize("refused", ["/pods", f"/networkpolicies/{POLICY_NAME}"])
