@@ -269,6 +269,38 @@ async def test_a_backend_that_is_deleted_takes_its_pool_with_it(stage: Stage) ->
         await eventually(lambda: _none_left(stage), what="the pool's end")
 
 
+async def test_a_backend_that_somebodys_finalizer_keeps_lets_go_of_its_pool(stage: Stage) -> None:
+    async with stage.operator():
+        await create_backend(stage.client, stage.namespace, "pool", warmPool={"size": 2})
+        await filled(stage, "pool", 2)
+        kept: dict[str, Any] = {"metadata": {"finalizers": ["example.org/keep"]}}
+        await stage.client.merge_patch(QISKIT_BACKENDS, "pool", kept, stage.namespace)
+        await stage.client.delete(QISKIT_BACKENDS, "pool", stage.namespace)
+
+        backend = await filled(stage, "pool", 0)
+        found = find_condition(backend.status.conditions, "WarmPoolFilled")
+        assert found is not None
+        assert (found.status, found.reason) == ("True", "NoPool")
+        assert await warm_pods(stage) == []
+        kept["metadata"]["finalizers"] = None
+        await stage.client.merge_patch(QISKIT_BACKENDS, "pool", kept, stage.namespace)
+
+
+async def test_a_backend_that_is_deleted_without_its_pods_keeps_them(stage: Stage) -> None:
+    async with stage.operator() as operator:
+        await create_backend(stage.client, stage.namespace, "pool", warmPool={"size": 1})
+        backend = await filled(stage, "pool", 1)
+        going = msgspec.structs.replace(
+            backend.metadata,
+            deletion_timestamp="2027-01-31T08:00:00Z",
+            finalizers=("orphan",),
+            resource_version="999999999",  # newer than what the cache has
+        )
+        operator.pooling.recent.wrote(msgspec.structs.replace(backend, metadata=going))
+        await operator.pooling.reconcile(Key(stage.namespace, "pool"))
+        assert len(await warm_pods(stage)) == 1
+
+
 async def test_many_jobs_at_once_take_each_warm_pod_once(stage: Stage) -> None:
     async with stage.operator(workers=8):
         await create_backend(stage.client, stage.namespace, "pool", warmPool={"size": 3})
