@@ -16,6 +16,7 @@ from aiohttp import web
 from api.quantities import parse_cpu, parse_memory
 from api.seal import Seal
 from api.views import QiskitBackend, QiskitJob
+from backends.aer.observation import executor_of
 from gateway.identity import (
     Assignment,
     Caller,
@@ -150,7 +151,7 @@ class Doorkeeper:
         return _answer(Accepted(location=location))
 
     async def _hand_out(self, pod: Pod, claim: Assignment, job: QiskitJob) -> web.StreamResponse:
-        container = pod.spec.containers[0]
+        container = executor_of(pod)
         limits = container.resources.limits
         try:
             backend = await self._backend(job)

@@ -48,7 +48,7 @@ async def store(
     that was stored before (the answer was lost on the way) is answered like the first time.
 
     Raises:
-        Refused: if the attempt is over, or another object stands in both places.
+        Refused: if the attempt is over, another object stands in both places, or what was stored was changed.
         gateway.output.TooLarge: if the result does not fit.
         NotTaken: if a quota or an admission webhook is against it.
         kube.ApiError: if the API server cannot be asked; the executor keeps the result and tries again.
@@ -78,7 +78,7 @@ async def store(
         # Compressing takes a second at worst, and lets go of the interpreter's lock; the loop has a lease to keep.
         body = await asyncio.to_thread(result_config_map, owner, hand_in, seal, name=name, location=location)
         try:
-            await client.create(CONFIG_MAPS, body, namespace, type=PartialObject)
+            made = await client.create(CONFIG_MAPS, body, namespace, type=PartialObject)
         except AlreadyExists:
             existing = await _existing(client, namespace, name)
             if is_same(existing, owner, seal, hand_in.digest):
@@ -91,6 +91,13 @@ async def store(
             if is_same(await _existing(client, namespace, name), owner, seal, hand_in.digest):
                 return location
             raise NotTaken(f"the cluster refused ConfigMap {name}: {error.message}") from error
+        if changed := _changed(body["metadata"], made):
+            # Nobody would know it for the job's result, nor would the next attempt's fare better.
+            raise Refused(
+                "OutputConflict",
+                f"the cluster changed {changed} of ConfigMap {name} when it was made: have the admission webhook that "
+                "does so leave out the ConfigMaps that qiskit-operator makes",
+            )
         return location
     taken = " and ".join(name for name, _ in places)
     raise Refused("OutputConflict", f"ConfigMap {taken} exist and are not this job's; delete or rename them")
@@ -136,6 +143,18 @@ async def _existing(client: Client, namespace: str, name: str) -> dict[str, Any]
     except NotFound:
         return {}
     return found
+
+
+def _changed(wanted: dict[str, Any], made: PartialObject) -> str:
+    """The labels and annotations that an object did not keep, by which it is known for a result."""
+    metadata = made.metadata
+    kept = (
+        ("label", wanted["labels"], metadata.labels),
+        ("annotation", wanted["annotations"], metadata.annotations),
+    )
+    return ", ".join(
+        f"{kind} {name}" for kind, said, has in kept for name, value in said.items() if has.get(name) != value
+    )
 
 
 def _digest(document: bytes) -> str:

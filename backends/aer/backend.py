@@ -13,6 +13,7 @@ from api.names import (
     ROLE_RESULT,
 )
 from api.reasons import Reason
+from backends.aer.marks import see_to_marks
 from backends.aer.names import pod_name
 from backends.aer.observation import belongs_to, status_of
 from backends.aer.pods import AerSettings, executor_pod
@@ -94,11 +95,16 @@ class AerBackend:
         body = executor_pod(self.settings, submission)
         namespace = submission.attempt.owner.namespace
         try:
-            return await self._client.create(PODS, body, namespace, type=Pod)
+            pod: Pod = await self._client.create(PODS, body, namespace, type=Pod)
         except AlreadyExists:
             return await self._made_before(submission.attempt)
         except ApiError as error:
             raise refusal(error) from error
+        try:
+            await see_to_marks(self._client, body, pod)
+        except ApiError as error:
+            raise _unavailable(error) from error
+        return pod
 
     async def find(self, attempt: Attempt) -> Handle | None:
         pod = await self.pod_of(attempt)

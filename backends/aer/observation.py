@@ -11,7 +11,7 @@ from api.names import (
 )
 from backends.aer.pods import CONTAINER
 from backends.contract import Attempt, State, Status
-from kube import ContainerState, Pod
+from kube import Container, ContainerState, Pod
 
 
 def belongs_to(pod: Pod, attempt: Attempt) -> bool:
@@ -67,6 +67,14 @@ def is_ready(pod: Pod) -> bool:
         and pod.metadata.deletion_timestamp is None
         and any(status.name == CONTAINER and status.ready for status in pod.status.container_statuses)
     )
+
+
+def executor_of(pod: Pod) -> Container:
+    """The executor's container as it was asked for. An admission webhook may have put others in, before it too."""
+    for container in pod.spec.containers:
+        if container.name == CONTAINER:
+            return container
+    return Container(name=CONTAINER)
 
 
 def container_state(pod: Pod) -> ContainerState:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from backends.aer.marks import see_to_marks
 from backends.aer.pods import AerSettings
 from backends.aer.refusals import refusal
 from backends.aer.warm import template_digest, warm_pod
@@ -29,9 +30,11 @@ class WarmPods:
         """
         body = warm_pod(self._settings, backend, image, resources, token)
         try:
-            return await self._client.create(PODS, body, backend.namespace, type=Pod)
+            pod: Pod = await self._client.create(PODS, body, backend.namespace, type=Pod)
+            await see_to_marks(self._client, body, pod)
         except ApiError as error:
             raise refusal(error) from error
+        return pod
 
     async def remove(self, pod: Pod) -> bool:
         """End one, unless it has changed since: it may just have been claimed. Whether it is on its way out.

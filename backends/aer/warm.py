@@ -10,6 +10,7 @@ import msgspec
 
 from api.names import (
     ANNOTATION_CLAIM,
+    ANNOTATION_IMAGE,
     ANNOTATION_WARM_SINCE,
     API_VERSION,
     GROUP,
@@ -22,7 +23,7 @@ from api.names import (
 from api.naming import label_value
 from api.quantities import parse_quantity
 from backends.aer.names import warm_pod_name
-from backends.aer.observation import is_claimed, is_ready
+from backends.aer.observation import executor_of, is_claimed, is_ready
 from backends.aer.pods import AerSettings, executor_labels, job_reference, pod_spec
 from backends.contract import Attempt, Owner, Resources, Slot, Submission
 from kube import Pod
@@ -56,6 +57,7 @@ def warm_pod(
                 LABEL_BACKEND: label_value(backend.name),
                 LABEL_TEMPLATE: template_digest(settings, image, resources),
             },
+            "annotations": {ANNOTATION_IMAGE: image},
             "ownerReferences": [
                 {
                     "apiVersion": API_VERSION,
@@ -92,10 +94,10 @@ def waits(pod: Pod) -> bool:
 def choose(pods: Iterable[Pod], submission: Submission, *, explicit: Resources | None) -> Slot | None:
     """The pod that a submission may claim: a free one of its namespace that is what it asks for.
 
-    Image and priority must be equal. `explicit` is what the job itself asked for: equal, or nothing at all,
-    in which case the pod's limits must hold what `submission.resources` says the circuit needs. Pods that wait
-    come first, among them those of the job's own backend, then the oldest. An attempt with a volume needs a pod
-    that mounts it.
+    Image, as it was asked for, and priority must be equal. `explicit` is what the job itself asked for: equal, or
+    nothing at all, in which case the pod's limits must hold what `submission.resources` says the circuit needs. Pods
+    that wait come first, among them those of the job's own backend, then the oldest. An attempt with a volume needs a
+    pod that mounts it.
     """
     if submission.volume is not None or submission.priority != POOL_PRIORITY:
         return None
@@ -119,8 +121,8 @@ def choose(pods: Iterable[Pod], submission: Submission, *, explicit: Resources |
 def _fits(pod: Pod, submission: Submission, explicit: Resources | None) -> bool:
     if not is_free(pod) or pod.metadata.namespace != submission.attempt.owner.namespace:
         return False
-    container = next(iter(pod.spec.containers), None)
-    if container is None or container.image != submission.image:
+    container = executor_of(pod)
+    if pod.metadata.annotations.get(ANNOTATION_IMAGE, container.image) != submission.image:
         return False
     has, wants = container.resources, submission.resources
     if explicit is not None:

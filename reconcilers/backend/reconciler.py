@@ -20,11 +20,12 @@ from kube import Conflict as KubeConflict
 from reconcilers.backend.cooling import Cooling
 from reconcilers.backend.pool import Pool, change, sort
 from reconcilers.backend.refill import Refill
-from reconcilers.backend.statuses import RUN_HERE, status_of
+from reconcilers.backend.statuses import pool_size, status_of
 from reconcilers.backend.trouble import silent_at, trouble
 from reconcilers.isolation import Isolation
 from reconcilers.job.failures import says_the_same
 from reconcilers.job.indexes import BY_OWNER
+from reconcilers.job.machine import ORPHANED
 from reconcilers.job.places import Places
 from reconcilers.job.running import SHOWN_AFTER
 from reconcilers.job.settings import JobSettings
@@ -123,8 +124,8 @@ class BackendReconciler:
             self.recent.forget(key)
             self._memories.pop(key, None)
             return DONE
-        if backend.metadata.deletion_timestamp is not None:
-            return DONE
+        if backend.metadata.deletion_timestamp is not None and ORPHANED in backend.metadata.finalizers:
+            return DONE  # its pods are to stay
         try:
             return await self._pass(key, backend)
         except KubeConflict as error:
@@ -186,8 +187,7 @@ class BackendReconciler:
         resources: Resources,
     ) -> float | None:
         """End and start pods; the seconds after which there may be more to do."""
-        wanted = backend.spec.warm_pool.size if backend.spec.type in RUN_HERE else 0
-        to_do = change(pool, wanted)
+        to_do = change(pool, pool_size(backend))
         for pod in to_do.end:
             self.expectations.expect_deletions(key, (pod.metadata.uid,))
             leaving = False

@@ -13,6 +13,13 @@ RUN_HERE = frozenset({"local_simulator"})
 """Types of backend that this release runs."""
 
 
+def pool_size(backend: QiskitBackend) -> int:
+    """Pods that are to wait. One that is being deleted needs none, though somebody's finalizer keeps it for long."""
+    if backend.spec.type not in RUN_HERE or backend.metadata.deletion_timestamp is not None:
+        return 0
+    return backend.spec.warm_pool.size
+
+
 def status_of(
     backend: QiskitBackend,
     pool: Pool,
@@ -24,7 +31,6 @@ def status_of(
 ) -> QiskitBackendStatus:
     """The whole status as it should be. `trouble` is (reason, message) if pods cannot be started or kept."""
     runs = backend.spec.type in RUN_HERE
-    size = backend.spec.warm_pool.size
     generation, time = backend.metadata.generation, format_time(now)
     ready: tuple[ConditionStatus, str, str] = (
         ("True", "Ready", "jobs that name this backend are run")
@@ -32,7 +38,7 @@ def status_of(
         else ("False", "TypeNotRun", f"backends of type {backend.spec.type!r} are not run here")
     )
     conditions = set_condition(backend.status.conditions, BackendCondition.READY, *ready, time, generation)
-    filled = _filled(pool, size, trouble)
+    filled = _filled(pool, pool_size(backend), trouble)
     conditions = set_condition(conditions, BackendCondition.WARM_POOL_FILLED, *filled, time, generation)
     return msgspec.structs.replace(
         backend.status,

@@ -116,6 +116,8 @@ class CountChanges:
             self._count(obj)
 
     def on_update(self, old: QiskitJob, new: QiskitJob) -> None:
+        if old.metadata.uid != new.metadata.uid:
+            self._count(old)  # its successor of the same name may count elsewhere
         if new.spec.backend.name is None:
             return  # most jobs: they count for no backend
         if (is_open(old), is_waiting(old)) != (is_open(new), is_waiting(new)):

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from api.names import GROUP
 from api.seal import Seal
 from api.views import QiskitJob
 from kube import CONFIG_MAPS, PERSISTENT_VOLUME_CLAIMS, Client, NotFound, PartialObject
 from reconcilers.job.receipts import is_result_of, result_names
-from reconcilers.job.world import Output, OutputAbsent, OutputFree, OutputTaken
+from reconcilers.job.world import Output, OutputAbsent, OutputFree, OutputLeaving, OutputTaken
 
 
 async def check_output(client: Client, job: QiskitJob, seal: Seal) -> Output:
@@ -33,6 +34,8 @@ async def check_output(client: Client, job: QiskitJob, seal: Seal) -> Output:
         return OutputFree()
     if is_result_of(found, job, seal):
         return OutputFree()
+    if _is_leaving(found, job):
+        return OutputLeaving()
     return OutputTaken(f"ConfigMap {name} exists and is not this job's; choose another spec.output.location")
 
 
@@ -50,3 +53,15 @@ async def find_result(client: Client, job: QiskitJob, seal: Seal) -> PartialObje
         if is_result_of(found, job, seal):
             return found
     return None
+
+
+def _is_leaving(found: PartialObject, job: QiskitJob) -> bool:
+    """Whether all owners of an object are earlier jobs of this job's name. As this one has the name, they are gone."""
+    owners = found.metadata.owner_references
+    return bool(owners) and all(
+        owner.kind == "QiskitJob"
+        and owner.api_version.partition("/")[0] == GROUP
+        and owner.name == job.metadata.name
+        and owner.uid != job.metadata.uid
+        for owner in owners
+    )

@@ -28,6 +28,7 @@ from reconcilers.job.world import (
     Examination,
     Examined,
     OutputAbsent,
+    OutputLeaving,
     OutputTaken,
     Queued,
     ServiceDown,
@@ -43,6 +44,10 @@ LOCAL_TYPES = frozenset({"local_simulator"})
 
 BACKEND_GRACE = 5.0
 """Seconds after a job's creation in which its QiskitBackend may still come: both are often applied at once."""
+
+NAMESAKE_GRACE = 5.0
+"""Seconds after a job's creation in which the result of an earlier job of its name has time to go. One that stays
+longer fails nobody: the new result then goes where a result goes whose place is taken."""
 
 CLOCKS_APART = 60.0
 """Seconds that the clocks of two replicas may differ by."""
@@ -91,6 +96,8 @@ def _place(world: World, notes: tuple[Event, ...]) -> Decision:
         return CheckOutput()
     if isinstance(world.output, OutputTaken):
         return fail(world, Ending(Reason.OUTPUT_CONFLICT, world.output.message))
+    if isinstance(world.output, OutputLeaving) and _is_younger(world, NAMESAKE_GRACE):
+        return Rest(1.0)
     if isinstance(world.output, OutputAbsent):
         status = statuses.output_absent(world, world.output.message)
         return _wait(
@@ -129,8 +136,7 @@ def _refusal_of_spec(world: World) -> Decision | None:
     if backend is None:
         if not world.backend_absent:
             return FindBackend()
-        created = moment(job.metadata.creation_timestamp)
-        if created is not None and world.now < created + BACKEND_GRACE:
+        if _is_younger(world, BACKEND_GRACE):
             return Rest(1.0)
         return fail_without_backend(world)
     most = backend.spec.limits.shots
@@ -142,6 +148,11 @@ def _refusal_of_spec(world: World) -> Decision | None:
             ),
         )
     return None
+
+
+def _is_younger(world: World, seconds: float) -> bool:
+    created = moment(world.job.metadata.creation_timestamp)
+    return created is not None and world.now < created + seconds
 
 
 def _too_large(world: World) -> str | None:

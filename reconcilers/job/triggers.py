@@ -9,7 +9,7 @@ from api.names import LABEL_JOB_UID
 from api.views import QiskitBackend, QiskitJob
 from informers import PRIORITY_CHANGE, PRIORITY_INITIAL, Handler, Key, Tombstone, key_of, last_state
 from kube import PartialObject, Pod
-from reconcilers.job.indexes import BY_UID
+from reconcilers.job.indexes import BY_UID, is_waiting
 from reconcilers.job.reconciler import JobReconciler
 from reconcilers.job.world import is_open
 
@@ -66,7 +66,7 @@ def connect(
 @dataclass(frozen=True, slots=True)
 class JobChanges:
     """A job's own changes. What this process wrote itself needs no pass; a place that falls free wakes the
-    next in line."""
+    next in line, and so does whoever leaves the line without a place: it may have been woken for one."""
 
     reconciler: JobReconciler
     queue: Queue
@@ -78,14 +78,16 @@ class JobChanges:
         if not self.reconciler.recent.caught_up(new):
             self.queue.add(key_of(new), PRIORITY_INITIAL if old is new else PRIORITY_CHANGE)
         self.reconciler.places.shown(new)
-        if is_open(old) and (not is_open(new) or old.metadata.uid != new.metadata.uid):
+        is_same = old.metadata.uid == new.metadata.uid
+        holds, waits = is_same and is_open(new), is_same and is_waiting(new)
+        if not holds and (is_open(old) or (is_waiting(old) and not waits)):
             self._wake_next(old)
 
     def on_delete(self, last: QiskitJob | Tombstone[QiskitJob]) -> None:
         job = last_state(last)
         self.queue.add(key_of(job))
         self.reconciler.places.forget(job.metadata.uid)
-        if is_open(job):
+        if is_open(job) or is_waiting(job):
             self._wake_next(job)
 
     def _wake_next(self, ended: QiskitJob) -> None:

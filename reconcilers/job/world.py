@@ -68,6 +68,11 @@ class OutputFree:
 
 
 @dataclass(frozen=True, slots=True)
+class OutputLeaving:
+    """The result of an earlier job of this name is there; that job is gone, and the cluster deletes it next."""
+
+
+@dataclass(frozen=True, slots=True)
 class OutputTaken:
     """Something that is not this job's is there."""
 
@@ -81,7 +86,7 @@ class OutputAbsent:
     message: str
 
 
-Output = OutputFree | OutputTaken | OutputAbsent
+Output = OutputFree | OutputLeaving | OutputTaken | OutputAbsent
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,8 +7,10 @@ from typing import Any
 import pytest
 
 from backends import Attempt, Owner, Resources, Submission, Volume
-from backends.aer.warm import choose, claim_patch, claim_text
+from backends.aer.warm import choose, claim_patch, claim_text, warm_pod
+from kube import Container
 from tests.reconcilers.builders import NAMESPACE, PodBuilder, a_warm_pod, at
+from tests.reconcilers.operating import AER
 
 OWNER = Owner(namespace=NAMESPACE, name="bell", uid="job-1")
 ATTEMPT = Attempt(owner=OWNER, number=1)
@@ -57,6 +59,20 @@ def test_a_pod_that_still_imports_is_better_than_none_and_worse_than_one_that_wa
     importing = a_warm_pod("importing").with_metadata(annotations={}, creation_timestamp=at(-9))
     assert chosen(importing) == "importing"
     assert chosen(importing, a_warm_pod("waiting", backend="another")) == "waiting"
+
+
+def test_a_pod_that_got_a_proxy_on_its_way_in_is_still_what_was_asked_for() -> None:
+    pod = a_warm_pod()
+    containers = (Container(name="proxy", image="proxy:1"), *pod.view.spec.containers)
+    assert chosen(pod.with_spec(containers=containers)) == "warm-1"
+
+
+def test_a_pod_whose_image_was_turned_to_a_mirror_is_still_what_was_asked_for() -> None:
+    made = warm_pod(AER, Owner(namespace=NAMESPACE, name="pool", uid="u"), "executor:1", SMALL, "x")
+    pod = a_warm_pod(image="mirror.example.com/executor:1")
+    pod = pod.with_annotations(**made["metadata"]["annotations"])
+    assert chosen(pod) == "warm-1"
+    assert chosen(pod, image="mirror.example.com/executor:1") is None, "nobody asked for that"
 
 
 def test_resources_that_a_job_names_must_be_equal() -> None:

@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import time
 from contextlib import AsyncExitStack
+from typing import Any
 
 import msgspec
 import pytest
@@ -24,6 +25,7 @@ from kube import (
 )
 from messages.work import TOKEN_AUDIENCE, Accepted, Progress, Refusal, Stage, WorkOrder
 from tests.gateway.world import CODE, DIGEST, DOCUMENT, SETTINGS, World, following
+from tests.reconcilers.operating import WatchedClient
 
 pytestmark = [pytest.mark.cluster, pytest.mark.usefixtures("crds")]
 
@@ -44,6 +46,17 @@ async def test_an_executor_gets_its_work_and_hands_in_its_result(world: World) -
     assert stored.read(Accepted).location == "bell-results"
     kept = await world.client.get(CONFIG_MAPS, "bell-results", world.namespace)
     assert kept["data"]["results.json"].encode() == DOCUMENT
+
+
+async def test_work_has_the_executors_own_limits_though_a_proxy_comes_first_in_the_pod(world: World) -> None:
+    job = await world.job("bell")
+    proxy = {"name": "proxy", "image": "proxy:1", "resources": {"limits": {"memory": "64Mi", "cpu": "2"}}}
+    pod = await world.pod(job, before=[proxy])
+    uid = pod["metadata"]["uid"]
+    await world.status("bell", phase="Running", attempt=1, jobId=uid, source={"hash": DIGEST})
+    order = (await world.call("GET", "/v1/work", await world.token(pod))).read(WorkOrder)
+    assert (order.limits.memory_bytes, order.limits.cpus) == (256 << 20, 1.0)
+    assert order.executor_image == "executor:1"
 
 
 async def test_work_has_what_its_backend_says_though_the_cache_lags(client: Client, namespace: str) -> None:
@@ -217,6 +230,32 @@ async def test_a_result_that_filled_the_quota_is_found_when_it_is_handed_in_agai
     assert (await world.call("POST", "/v1/result", token, world.hand_in(job))).status == 200
     await quota(world, 0)
     assert (await world.call("POST", "/v1/result", token, world.hand_in(job))).status == 200
+
+
+async def test_a_result_that_lost_its_labels_on_its_way_in_is_not_said_to_be_stored(
+    client: Client, namespace: str
+) -> None:
+    """The job would wait for a result that nobody knows for one, and be said to have lost its executor."""
+
+    class Relabelled(WatchedClient):
+        async def raw(self, method: str, path: str, **options: Any) -> bytes:
+            if method == "POST" and path.endswith("/configmaps"):
+                made = msgspec.json.decode(options["body"])
+                made["metadata"]["labels"]["app.kubernetes.io/managed-by"] = "the-platform"
+                options["body"] = msgspec.json.encode(made)
+            return await super().raw(method, path, **options)
+
+    settings = GatewaySettings(namespace, "127.0.0.1", 0, SETTINGS)
+    async with following(client, namespace) as (jobs, backends, pods):
+        gateway = Gateway(Relabelled(client), jobs, backends, pods, settings, time.monotonic)
+        await gateway.start()
+        world = World(client, namespace, gateway)
+        job, _, token = await world.running("bell")
+        answer = await world.call("POST", "/v1/result", token, world.hand_in(job))
+        refusal = answer.read(Refusal)
+        assert (answer.status, refusal.reason) == (409, "OutputConflict")
+        assert "changed label app.kubernetes.io/managed-by of ConfigMap bell-results" in refusal.message
+        await gateway.stop()
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from api.views import QiskitJob
 from gateway.identity import Assignment
 from gateway.output import PLAIN_LIMIT, Owner, TooLarge, belongs_to, is_same, result_config_map
 from gateway.results import store
-from kube import Client
+from kube import Client, PartialObject
 from messages.circuit import CircuitFacts
 from messages.work import HandIn, Summary
 
@@ -71,7 +71,7 @@ async def test_compressing_does_not_hold_up_the_event_loop(monkeypatch: pytest.M
 
     def compressing(*_: object, **__: object) -> dict[str, object]:
         threads.append(threading.current_thread())
-        return {}
+        return {"metadata": {"labels": {}, "annotations": {}}}
 
     class Server:
         async def get(self, *_: object, **__: object) -> QiskitJob:
@@ -79,8 +79,10 @@ async def test_compressing_does_not_hold_up_the_event_loop(monkeypatch: pytest.M
             status = {"phase": "Running", "attempt": 1, "jobId": "pod-1"}
             return msgspec.convert({"metadata": metadata, "status": status}, QiskitJob)
 
-        async def create(self, *_: object, **_options: object) -> None:
-            pass
+        async def create(
+            self, _resource: object, body: object, *_: object, **_options: object
+        ) -> PartialObject:
+            return msgspec.convert(body, PartialObject)
 
     monkeypatch.setattr("gateway.results.result_config_map", compressing)
     claim = Assignment("bell", "job-1", 1)

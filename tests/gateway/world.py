@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 import io
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -69,18 +69,31 @@ class World:
             QISKIT_JOBS, name, {"status": status}, self.namespace, subresource="status"
         )
 
-    async def pod(self, job: dict[str, Any], attempt: int = 1, suffix: str = "") -> dict[str, Any]:
+    async def pod(
+        self,
+        job: dict[str, Any],
+        attempt: int = 1,
+        suffix: str = "",
+        before: Sequence[dict[str, Any]] = (),
+    ) -> dict[str, Any]:
+        """A job's pod; `before` are containers that an admission webhook has put in first."""
         metadata = job["metadata"]
         labels = {LABEL_JOB_UID: metadata["uid"], LABEL_ATTEMPT: str(attempt)}
         owner = {"apiVersion": "quantum.io/v1", "kind": "QiskitJob", "controller": True}
         owner |= {"name": metadata["name"], "uid": metadata["uid"]}
-        return await self._pod(f"{metadata['name']}-{attempt}{suffix}", labels, [owner])
+        return await self._pod(f"{metadata['name']}-{attempt}{suffix}", labels, [owner], before)
 
     async def warm_pod(self, name: str) -> dict[str, Any]:
         """A pod of a pool that nobody has claimed."""
         return await self._pod(name, {LABEL_ROLE: ROLE_WARM}, [])
 
-    async def _pod(self, name: str, labels: dict[str, str], owners: list[dict[str, Any]]) -> dict[str, Any]:
+    async def _pod(
+        self,
+        name: str,
+        labels: dict[str, str],
+        owners: list[dict[str, Any]],
+        before: Sequence[dict[str, Any]] = (),
+    ) -> dict[str, Any]:
         container = {
             "name": "executor",
             "image": "executor:1",
@@ -92,7 +105,7 @@ class World:
                 "labels": {LABEL_MANAGED_BY: MANAGED_BY, **labels},
                 "ownerReferences": owners,
             },
-            "spec": {"containers": [container]},
+            "spec": {"containers": [*before, container]},
         }
         return await self.client.create(PODS, body, self.namespace)
 

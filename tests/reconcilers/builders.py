@@ -146,6 +146,9 @@ class PodBuilder:
     def with_status(self, **status: Any) -> PodBuilder:
         return self._change(status=msgspec.structs.replace(self.view.status, **status))
 
+    def with_spec(self, **spec: Any) -> PodBuilder:
+        return self._change(spec=msgspec.structs.replace(self.view.spec, **spec))
+
     def with_labels(self, **labels: str) -> PodBuilder:
         return self.with_metadata(labels={**self.view.metadata.labels, **labels})
 

@@ -10,6 +10,9 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
+
+from api.names import LABEL_MANAGED_BY
 from api.views import QiskitBackend, QiskitJob
 from backends import Backend
 from backends.aer import AerBackend, AerSettings, GatewayAccess
@@ -108,6 +111,17 @@ class WatchedClient(Client):
 
     def written(self, plural: str) -> list[str]:
         return [str(write) for write in self.writes if f"/{plural}" in write.path]
+
+
+class Relabelled(WatchedClient):
+    """As if an admission webhook put its own label on every pod that is made."""
+
+    async def raw(self, method: str, path: str, **options: Any) -> bytes:
+        if method == "POST" and path.endswith("/pods"):
+            pod = msgspec.json.decode(options["body"])
+            pod["metadata"]["labels"][LABEL_MANAGED_BY] = "the-platform"
+            options["body"] = msgspec.json.encode(pod)
+        return await super().raw(method, path, **options)
 
 
 @dataclass

@@ -33,6 +33,7 @@ from reconcilers.job.world import (
     Examined,
     OutputAbsent,
     OutputFree,
+    OutputLeaving,
     OutputTaken,
     Queued,
     ServiceDown,
@@ -162,7 +163,10 @@ WORLDS = st.builds(
     | st.builds(SourceRefused, st.sampled_from(sorted(REASONS)), TEXT)
     | st.builds(ServiceDown, st.sampled_from(["ValidationUnavailable", "ProviderUnavailable"]), TEXT)
     | st.just(Underway()),
-    output=st.none() | st.just(OutputFree()) | st.builds(OutputTaken, TEXT) | st.builds(OutputAbsent, TEXT),
+    output=st.none()
+    | st.sampled_from((OutputFree(), OutputLeaving()))
+    | st.builds(OutputTaken, TEXT)
+    | st.builds(OutputAbsent, TEXT),
     place=st.none() | st.builds(Admitted, SLOTS) | st.builds(Queued, st.integers(1, 9)),
     refusal=rarely(PAIRS),
     obstacle=rarely(st.tuples(TEXT, st.none() | FRACTIONS)),

@@ -45,7 +45,15 @@ from tests.reconcilers.fake_node import (
     Plan,
     reported,
 )
-from tests.reconcilers.operating import BELL, IMAGE, SETTINGS, StoppedClock, create_backend, eventually
+from tests.reconcilers.operating import (
+    BELL,
+    IMAGE,
+    SETTINGS,
+    Relabelled,
+    StoppedClock,
+    create_backend,
+    eventually,
+)
 from tests.reconcilers.validation_stub import VALID, ValidationStub, content_fetched
 
 pytestmark = pytest.mark.cluster
@@ -262,6 +270,19 @@ class TestFailures:
             assert job.status.reason == "PodRejected"
             assert "16Mi" in (job.status.message or "")
 
+    async def test_a_pod_that_lost_its_labels_on_its_way_in_is_taken_back(self, stage: Stage) -> None:
+        """Nobody would see it run, and no NetworkPolicy would hold it."""
+        async with stage.operator(watched=Relabelled(stage.client)):
+            job = await stage.create("bell")
+            job = await stage.until("bell", "Failed", "Completed")
+            assert job.status.reason == "PodRejected"
+            assert "label app.kubernetes.io/managed-by" in (job.status.message or "")
+
+            async def gone() -> bool:
+                return not await pods_of(stage, job)
+
+            await eventually(gone)
+
     async def test_a_cluster_that_takes_no_pods_is_told_and_tried_again(self, stage: Stage) -> None:
         """An admission webhook that is down answers 500 for as long as it is: no job waits for that unseen."""
 
@@ -436,6 +457,28 @@ class TestTheUsersWill:
             assert (done.status.phase, done.status.attempt) == ("Completed", 1), done.status
             assert done.metadata.uid == new.metadata.uid
             assert len(await pods_of(stage, new)) == 1
+
+    async def test_a_job_made_again_does_not_fail_over_the_result_that_goes_with_its_predecessor(
+        self, stage: Stage
+    ) -> None:
+        async with stage.operator():
+            uids = set()
+            for _ in range(3):
+                await stage.create("bell")
+                job = await stage.until("bell", "Completed", "Failed")
+                assert job.status.phase == "Completed", job.status
+                uids.add(job.metadata.uid)
+                await stage.client.delete(QISKIT_JOBS, "bell", stage.namespace)
+            assert len(uids) == 3
+
+    async def test_a_result_that_was_kept_is_not_taken_for_one_that_goes(self, stage: Stage) -> None:
+        async with stage.operator():
+            await stage.create("bell", output={"retention": "retain"})
+            assert (await stage.until("bell", "Completed", "Failed")).status.phase == "Completed"
+            await stage.client.delete(QISKIT_JOBS, "bell", stage.namespace)
+            await stage.create("bell")
+            job = await stage.until("bell", "Completed", "Failed")
+            assert job.status.reason == "OutputConflict", job.status
 
     async def test_the_total_time_ends_everything(self, stage: Stage) -> None:
         stage.node.default = PENDS

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
 
 from api.phases import Phase
 from api.views import QiskitBackend, QiskitJob
-from informers import Key, key_of
+from informers import PRIORITY_CHANGE, Key, key_of
+from reconcilers.backend.triggers import CountChanges
 from reconcilers.job.indexes import JOB_INDEXERS
 from reconcilers.job.places import Places
 from reconcilers.job.settings import JobSettings
+from reconcilers.job.triggers import JobChanges
 from reconcilers.recent import Recent
 from tests.reconcilers.builders import NAMESPACE, JobBuilder, a_backend, a_job, at
 
@@ -164,6 +169,56 @@ async def test_the_next_in_line_are_woken_when_a_job_ends() -> None:
     cache.put(*(waiting(f"job-{n}", created=n) for n in range(5)))
     ended = holding("ended").view
     assert places.next_in_line(ended) == [Key(NAMESPACE, "job-0")]
+
+
+class Queue:
+    """Remembers which keys were queued."""
+
+    def __init__(self) -> None:
+        self.names: list[str] = []
+
+    def add(self, key: Key, priority: int = PRIORITY_CHANGE) -> None:
+        self.names.append(key.name)
+
+    def add_after(self, key: Key, seconds: float, priority: int | None = None) -> None:
+        self.names.append(key.name)
+
+
+@pytest.mark.parametrize(
+    "left",
+    [
+        pytest.param(one("first").with_status(phase=Phase.FAILED, reason="OutputConflict"), id="failed"),
+        pytest.param(waiting("first").with_spec(cancel=True), id="cancelled"),
+        pytest.param(waiting("first").with_spec(suspend=True), id="suspended"),
+        pytest.param(waiting("first").with_metadata(uid="uid-of-another"), id="made again"),
+        pytest.param(None, id="deleted"),
+    ],
+)
+async def test_the_next_in_line_is_woken_when_the_first_leaves_it_without_its_place(
+    left: JobBuilder | None,
+) -> None:
+    """The place was free, and the first in line had been woken for it: nobody else would be."""
+    cache, places, recent = a_house(a_backend(limits={"concurrentJobs": 1}))
+    queue = Queue()
+    changes = JobChanges(cast("Any", SimpleNamespace(recent=recent, places=places)), queue)
+    cache.put(waiting("second", created=1))
+    if left is None:
+        changes.on_delete(waiting("first").view)
+    else:
+        changes.on_update(waiting("first").view, left.view)
+    assert "second" in queue.names
+    queue.names.clear()
+    cache.put(holding("first"))
+    changes.on_update(waiting("first").view, holding("first").view)
+    assert "second" not in queue.names, "it has the place"
+
+
+async def test_a_backend_is_counted_anew_when_a_job_of_its_own_is_followed_by_one_of_another() -> None:
+    """What happened in between was told to nobody: the watch was cut."""
+    queue = Queue()
+    successor = one("job", backend=None).with_metadata(uid="uid-of-another")
+    CountChanges(queue).on_update(holding("job").view, successor.view)
+    assert queue.names == ["pool"]
 
 
 async def test_the_operators_own_limit_counts_all_jobs() -> None:

@@ -27,6 +27,7 @@ from reconcilers.job.world import (
     Examined,
     OutputAbsent,
     OutputFree,
+    OutputLeaving,
     OutputTaken,
     Queued,
     ServiceDown,
@@ -67,6 +68,16 @@ NAMED = a_job().with_spec(backend={"type": "local_simulator", "name": "pool"})
             a_world(a_job(), examination=FOUND, output=OutputFree()),
             TakePlace(),
             id="then a place is asked for",
+        ),
+        pytest.param(
+            a_world(a_job(), examination=FOUND, output=OutputLeaving(), seconds=4),
+            Rest(1.0),
+            id="the result of a job that is gone has time to go, too",
+        ),
+        pytest.param(
+            a_world(a_job(), examination=FOUND, output=OutputLeaving(), seconds=5),
+            TakePlace(),
+            id="one that stays all the same fails nobody",
         ),
         pytest.param(
             a_world(a_job().examined()), CheckOutput(), id="what was examined before is not examined again"

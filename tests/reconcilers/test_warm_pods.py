@@ -21,6 +21,7 @@ from tests.reconcilers.conftest import Stage
 from tests.reconcilers.fake_node import RUNS, terminated
 from tests.reconcilers.operating import (
     Operator,
+    Relabelled,
     StoppedClock,
     WatchedClient,
     create_backend,
@@ -173,6 +174,18 @@ async def test_a_pool_whose_pods_are_refused_says_so(stage: Stage) -> None:
         assert len(tries) == 1, "a pool that is refused does not hammer the API server"
 
 
+async def test_a_pool_keeps_no_pods_that_it_could_not_see(stage: Stage) -> None:
+    """It would find itself empty, and make ever more of them."""
+    async with stage.operator(watched=Relabelled(stage.client)):
+        await create_backend(stage.client, stage.namespace, "pool", warmPool={"size": 2})
+        await eventually(lambda: is_held_up(stage, "PodRejected", "label app.kubernetes.io/managed-by"))
+
+        async def none() -> bool:
+            return not await stage.client.list_items(PODS, stage.namespace, type=Pod)
+
+        await eventually(none)
+
+
 @pytest.mark.parametrize("refused", ["/pods", f"/networkpolicies/{POLICY_NAME}"])
 async def test_a_pool_that_the_cluster_lets_wait_says_so_once(stage: Stage, refused: str) -> None:
     tries: list[str] = []
@@ -254,6 +267,38 @@ async def test_a_backend_that_is_deleted_takes_its_pool_with_it(stage: Stage) ->
         await filled(stage, "pool", 2)
         await stage.client.delete(QISKIT_BACKENDS, "pool", stage.namespace)
         await eventually(lambda: _none_left(stage), what="the pool's end")
+
+
+async def test_a_backend_that_somebodys_finalizer_keeps_lets_go_of_its_pool(stage: Stage) -> None:
+    async with stage.operator():
+        await create_backend(stage.client, stage.namespace, "pool", warmPool={"size": 2})
+        await filled(stage, "pool", 2)
+        kept: dict[str, Any] = {"metadata": {"finalizers": ["example.org/keep"]}}
+        await stage.client.merge_patch(QISKIT_BACKENDS, "pool", kept, stage.namespace)
+        await stage.client.delete(QISKIT_BACKENDS, "pool", stage.namespace)
+
+        backend = await filled(stage, "pool", 0)
+        found = find_condition(backend.status.conditions, "WarmPoolFilled")
+        assert found is not None
+        assert (found.status, found.reason) == ("True", "NoPool")
+        assert await warm_pods(stage) == []
+        kept["metadata"]["finalizers"] = None
+        await stage.client.merge_patch(QISKIT_BACKENDS, "pool", kept, stage.namespace)
+
+
+async def test_a_backend_that_is_deleted_without_its_pods_keeps_them(stage: Stage) -> None:
+    async with stage.operator() as operator:
+        await create_backend(stage.client, stage.namespace, "pool", warmPool={"size": 1})
+        backend = await filled(stage, "pool", 1)
+        going = msgspec.structs.replace(
+            backend.metadata,
+            deletion_timestamp="2027-01-31T08:00:00Z",
+            finalizers=("orphan",),
+            resource_version="999999999",  # newer than what the cache has
+        )
+        operator.pooling.recent.wrote(msgspec.structs.replace(backend, metadata=going))
+        await operator.pooling.reconcile(Key(stage.namespace, "pool"))
+        assert len(await warm_pods(stage)) == 1
 
 
 async def test_many_jobs_at_once_take_each_warm_pod_once(stage: Stage) -> None:
