@@ -26,6 +26,8 @@ or, where the cluster does not do what a step needs, a TryLater.
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
 from api.phases import Phase, is_terminal
 from api.reasons import Reason
 from backends.aer.observation import attempt_number, is_finished
@@ -58,6 +60,16 @@ ORPHANED = "orphan"
 
 def decide(world: World, settings: JobSettings) -> Decision:
     """The next step for a job."""
+    step = _next(world, settings)
+    metadata, status = world.job.metadata, world.job.status
+    edited = 0 < status.observed_generation < metadata.generation
+    if isinstance(step, Rest) and edited and metadata.deletion_timestamp is None:
+        # Nothing follows from the edit, but it was looked at: that is what tools wait for that deploy.
+        return Record(replace(status, observed_generation=metadata.generation))
+    return step
+
+
+def _next(world: World, settings: JobSettings) -> Decision:
     job = world.job
     if job.metadata.deletion_timestamp is not None:
         return _going(world)

@@ -85,6 +85,30 @@ async def test_a_job_goes_from_its_spec_to_a_stored_result(stage: Stage) -> None
         await eventually(lambda: operator.diary.reasons("bell") == story)
 
 
+@pytest.mark.parametrize(("behaviour", "phase"), [(SUCCEEDS, "Completed"), (RUNS, "Running")])
+async def test_a_spec_edited_without_a_consequence_has_been_looked_at(
+    stage: Stage, behaviour: Plan, phase: str
+) -> None:
+    """Whoever deploys by tool waits until `status.observedGeneration` is that of the spec."""
+    stage.node.default = behaviour
+    async with stage.operator() as operator:
+        await stage.create("bell")
+        before = await stage.until("bell", phase)
+        operator.client.writes.clear()
+        await change(stage, "bell", ttlSecondsAfterFinished=3600)
+
+        async def seen() -> QiskitJob | None:
+            job = await stage.client.get(QISKIT_JOBS, "bell", stage.namespace, type=QiskitJob)
+            edited = job.metadata.generation > before.metadata.generation
+            return job if edited and job.status.observed_generation == job.metadata.generation else None
+
+        job = await eventually(seen)
+        assert msgspec.structs.replace(job.status, observed_generation=0) == msgspec.structs.replace(
+            before.status, observed_generation=0
+        )
+        assert len(operator.client.written("qiskitjobs")) == 1
+
+
 async def test_a_cold_job_takes_five_writes_of_which_one_is_the_gateways(stage: Stage) -> None:
     async with stage.operator(now=StoppedClock()) as operator:
         await stage.create("first")
