@@ -226,6 +226,23 @@ async def test_wider_noisy_circuits_are_simulated_shot_by_shot(place: Workplace)
     assert ran.method == "statevector"
 
 
+async def test_loops_are_left_on_a_device_too(place: Workplace) -> None:
+    code = """
+    from qiskit import QuantumCircuit
+    qc = QuantumCircuit(2, 2)
+    with qc.for_loop(range(3)):
+        qc.x(0)
+        qc.measure(0, 0)
+        with qc.if_test((qc.clbits[0], 1)):
+            qc.break_loop()
+        qc.x(1)
+        qc.continue_loop()
+    qc.measure(1, 1)
+    """
+    ran = (await place.run(an_order(textwrap.dedent(code), noise_model="manila"))).circuits[0]
+    assert ran.counts["01"] > 800
+
+
 async def test_an_unknown_device_lists_the_known_ones(place: Workplace) -> None:
     failure = await place.failure(an_order(noise_model="manilla"))
     assert failure.reason == Reason.INVALID_SPEC
