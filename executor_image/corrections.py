@@ -101,9 +101,8 @@ def _compared(node: Any) -> Any:
 def _with_outer_bits(circuit: QuantumCircuit, outer: Mapping[Clbit, Clbit]) -> QuantumCircuit:
     """The circuit on the bits that its own stand for, as Aer takes for granted of all that conditions look at."""
     bits = [outer.get(bit, bit) for bit in circuit.clbits]
-    copy = QuantumCircuit(
-        circuit.qubits, bits, *circuit.qregs, *circuit.cregs, global_phase=circuit.global_phase
-    )
+    registers = [_moved(register, outer) for register in circuit.cregs]
+    copy = QuantumCircuit(circuit.qubits, bits, *circuit.qregs, *registers, global_phase=circuit.global_phase)
     for instruction in circuit.data:
         operation = instruction.operation
         clbits = [outer.get(bit, bit) for bit in instruction.clbits]
@@ -136,10 +135,12 @@ def _moved(looked_at: Any, outer: Mapping[Clbit, Clbit]) -> Any:
     match looked_at:
         case Clbit():
             return outer.get(looked_at, looked_at)
-        case (Clbit() as bit, value):
-            return outer.get(bit, bit), value
-        case expr.Var() if isinstance(looked_at.var, Clbit):
-            return expr.Var(outer.get(looked_at.var, looked_at.var), looked_at.type)
+        case ClassicalRegister() if any(outer.get(bit, bit) is not bit for bit in looked_at):
+            return ClassicalRegister(name=looked_at.name, bits=[outer.get(bit, bit) for bit in looked_at])
+        case (Clbit() | ClassicalRegister() as place, value):
+            return _moved(place, outer), value
+        case expr.Var() if isinstance(looked_at.var, Clbit | ClassicalRegister):
+            return expr.Var(_moved(looked_at.var, outer), looked_at.type)
         case expr.Cast():
             return expr.Cast(_moved(looked_at.operand, outer), looked_at.type, looked_at.implicit)
         case expr.Unary():

@@ -557,6 +557,34 @@ with qc.for_loop(range(1)):
     assert (await place.run(an_order(code))).circuits[0].counts == {"110": 1024}
 
 
+LOOKED_AT = {
+    "if": "with qc.if_test((qc.cregs[0], 2)):\n    qc.measure(0, 2)",
+    "expression": "with qc.if_test(expr.less(1, qc.cregs[0])):\n    qc.measure(0, 2)",
+    "while": "with qc.while_loop((qc.cregs[0], 2)):\n    qc.measure(0, 2)\n    qc.break_loop()",
+    "switch": "with qc.switch(qc.cregs[0]) as case:\n    with case(2):\n        qc.measure(0, 2)",
+}
+
+
+@pytest.mark.parametrize("use", LOOKED_AT)
+@pytest.mark.parametrize("deeper", [0, 1])
+async def test_branches_within_branches_look_at_registers_that_share_bits_out_of_order(
+    place: Workplace, use: str, deeper: int
+) -> None:
+    code = f"""
+from qiskit import ClassicalRegister, QuantumCircuit
+from qiskit.circuit import Clbit, Qubit
+from qiskit.circuit.classical import expr
+bits = [Clbit(), Clbit(), Clbit()]
+qc = QuantumCircuit([Qubit()], bits, ClassicalRegister(name="c", bits=[bits[1], bits[0]]))
+qc.x(0)
+qc.measure(0, 0)  # c is 2
+with qc.for_loop(range(1)):
+{textwrap.indent("with qc.for_loop(range(1)):", "    ") if deeper else ""}
+{textwrap.indent(LOOKED_AT[use], "    " * (1 + deeper))}
+"""
+    assert (await place.run(an_order(code))).circuits[0].counts == {"101": 1024}
+
+
 @pytest.mark.parametrize(
     "modifiers",
     [
