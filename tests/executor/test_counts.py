@@ -170,6 +170,27 @@ async def test_mid_circuit_measurements_and_branches(place: Workplace) -> None:
     assert agree(counts, {"0 0": 1 - one, "1 1": one})
 
 
+@pytest.mark.parametrize("method", ["statevector", "density_matrix", "matrix_product_state"])
+@pytest.mark.parametrize("level", [0, 3])
+async def test_some_of_several_entangled_qubits_can_be_prepared_anew(
+    place: Workplace, method: str, level: int
+) -> None:
+    circuit = QuantumCircuit(3)
+    circuit.h(0)
+    circuit.cx(0, [1, 2])
+    circuit.initialize(np.sqrt([0.1, 0.2, 0.3, 0.4]), [2, 0])
+    ran = await run(place, measured(circuit), method=method, optimization_level=level)
+    assert ran.method == method
+    chances = {
+        "00": 0.1,
+        "10": 0.2,
+        "01": 0.3,
+        "11": 0.4,
+    }  # the qubits 2 and 0; half the shots have each value of 1
+    expected = {f"{key[0]}{bit}{key[1]}": chance / 2 for key, chance in chances.items() for bit in "01"}
+    assert agree(ran.counts, expected)
+
+
 @pytest.mark.parametrize("device", ["manila", "nairobi", "guadalupe"])
 async def test_a_device_is_noisy_but_not_too_noisy(place: Workplace, device: str) -> None:
     ran = (await place.run(an_order(noise_model=device, shots=SHOTS, seed_simulator=1))).circuits[0]
