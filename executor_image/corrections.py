@@ -2,7 +2,8 @@
 
 It turns the cast of a number to a truth value around. It compares a register with the last bits of a number that is
 too large for it. And it keeps the order of what happens along qubits only, so that a branch without any qubit, which
-does no more than store, happens whatever its condition says. It finds no bits without a register within branches.
+does no more than store, happens whatever its condition says. It finds no bits without a register within branches. It
+applies all errors of reading after all measurements, also those of a measurement whose bit another has overwritten.
 
 The transpiler takes inverses before powers, which is another gate where it has to choose one of two roots.
 """
@@ -39,6 +40,34 @@ def corrected(circuit: QuantumCircuit) -> QuantumCircuit:
     """The circuit as it is to be given to Aer; what it does is the same."""
     circuit = rebuilt(circuit, _without_casts)
     return _on_qubits(_with_outer_bits(circuit, {})) if circuit.has_control_flow_op() else circuit
+
+
+def with_spare_bits(circuit: QuantumCircuit) -> QuantumCircuit:
+    """The circuit as it is to be given to Aer with a noise model: what is overwritten unread goes to bits of its own.
+
+    These come after all others, so that they are the first digits of a key.
+    """
+    spare: set[int] = set()
+    last: dict[Clbit, int] = {}
+    for index, instruction in enumerate(circuit.data):
+        if instruction.name != "measure":
+            for bit in instruction.clbits:
+                last.pop(bit, None)
+            continue
+        (bit,) = instruction.clbits
+        if bit in last:
+            spare.add(last[bit])
+        last[bit] = index
+    if not spare:
+        return circuit
+    copy = circuit.copy_empty_like()
+    for index, instruction in enumerate(circuit.data):
+        if index in spare:
+            bit = Clbit()
+            copy.add_bits([bit])
+            instruction = instruction.replace(clbits=(bit,))
+        copy.append(instruction, copy=False)
+    return copy
 
 
 def with_true_powers(circuit: QuantumCircuit) -> QuantumCircuit:

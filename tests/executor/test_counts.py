@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import pytest_asyncio
-from qiskit import ClassicalRegister, QuantumCircuit
+from qiskit import ClassicalRegister, QuantumCircuit, QuantumRegister
 from qiskit.circuit import AnnotatedOperation, Clbit, ControlModifier, InverseModifier, PowerModifier, Qubit
 from qiskit.circuit.annotated_operation import Modifier
 from qiskit.circuit.library import XGate
@@ -19,6 +19,7 @@ from scipy.linalg import fractional_matrix_power
 from scipy.stats import chisquare
 
 from circuits import freeze
+from executor_image.devices import read_snapshot
 from executor_image.steps import Ran
 from messages.circuit import Format
 from messages.failure import ExecutorReason as Reason
@@ -189,6 +190,23 @@ async def test_some_of_several_entangled_qubits_can_be_prepared_anew(
     }  # the qubits 2 and 0; half the shots have each value of 1
     expected = {f"{key[0]}{bit}{key[1]}": chance / 2 for key, chance in chances.items() for bit in "01"}
     assert agree(ran.counts, expected)
+
+
+@pytest.mark.parametrize("method", ["automatic", "statevector", "density_matrix", "matrix_product_state"])
+async def test_a_bit_that_is_measured_again_is_not_misread_as_the_one_before(
+    place: Workplace, method: str
+) -> None:
+    snapshot = read_snapshot("torino")
+    worst = max(range(len(snapshot.qubits)), key=lambda q: snapshot.qubits[q].reads_1_for_0)
+    better = min(range(len(snapshot.qubits)), key=lambda q: abs(snapshot.qubits[q].reads_1_for_0 - 0.02))
+    circuit = QuantumCircuit(
+        QuantumRegister(len(snapshot.qubits)), ClassicalRegister(1, "a"), ClassicalRegister(2, "b")
+    )
+    circuit.measure(worst, 1)
+    circuit.measure(better, 1)
+    ran = await run(place, circuit, method=method, noise_model="torino", optimization_level=0)
+    wrong = snapshot.qubits[better].reads_1_for_0
+    assert agree(ran.counts, {"00 0": 1 - wrong, "01 0": wrong})
 
 
 @pytest.mark.parametrize("device", ["manila", "nairobi", "guadalupe"])
