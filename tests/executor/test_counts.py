@@ -624,6 +624,26 @@ with qc.for_loop(range(1)):
     assert (await place.run(an_order(code))).circuits[0].counts == {"101": 1024}
 
 
+@pytest.mark.parametrize("bit", [0, 31, 32, 63, 64, 69])
+@pytest.mark.parametrize("use", ["if", "while", "switch"])
+async def test_wide_registers_are_compared_with_numbers(place: Workplace, use: str, bit: int) -> None:
+    circuit = QuantumCircuit(QuantumRegister(1), ClassicalRegister(70), ClassicalRegister(1))
+    circuit.x(0)
+    circuit.measure(0, bit)
+    register = circuit.cregs[0]
+    if use == "if":
+        with circuit.if_test((register, 1)):
+            circuit.measure(0, 70)
+    elif use == "while":
+        with circuit.while_loop((register, 1)):
+            circuit.measure(0, 70)
+            circuit.break_loop()
+    else:
+        with circuit.switch(register) as case, case(1):
+            circuit.measure(0, 70)
+    assert {key[0] for key in (await run(place, circuit)).counts} == {"1" if bit == 0 else "0"}
+
+
 @pytest.mark.parametrize(
     "modifiers",
     [
