@@ -70,6 +70,19 @@ def with_spare_bits(circuit: QuantumCircuit) -> QuantumCircuit:
     return copy
 
 
+def with_whole_memory(circuit: QuantumCircuit) -> QuantumCircuit:
+    """The circuit as it is to be given to Aer where conditions look at bits that nothing is measured into.
+
+    Where Aer leaves out qubits, it leaves out all bits after the last that is measured, whatever looks at them. So the
+    circuit ends with a measurement into a spare bit.
+    """
+    copy = circuit.copy()
+    bit = Clbit()
+    copy.add_bits([bit])
+    copy.measure(_in_use(circuit)[0], bit)
+    return copy
+
+
 def with_true_powers(circuit: QuantumCircuit) -> QuantumCircuit:
     """The circuit with roots of which there are inverses, or other powers, as matrices."""
     return rebuilt(circuit, _true_power)

@@ -21,7 +21,7 @@ from circuits.composites import without_names
 from circuits.methods import AUTOMATIC
 from circuits.user_traceback import describe_exception
 from circuits.wording import called, counted
-from executor_image.corrections import corrected, with_spare_bits, with_true_powers
+from executor_image.corrections import corrected, with_spare_bits, with_true_powers, with_whole_memory
 from executor_image.devices import Snapshot, device_target, noise_model, read_snapshot
 from executor_image.failures import Failed
 from executor_image.steps import Done, Ran, Reached, Simulate, encode
@@ -183,6 +183,9 @@ class Simulation:
         given = circuit if noise is None else with_spare_bits(circuit)
         started = time.perf_counter()
         result = self._run(one.facts.name, given, options)
+        if not result.success and "invalid cbit index" in str(result.status):
+            given = with_whole_memory(given)
+            result = self._run(one.facts.name, given, options)
         if not result.success and "Failed to load circuits" in str(result.status):
             # Aer leaves out what no measurement can see, and trips over branches and loops that act on it.
             result = self._run(one.facts.name, given, {**options, "enable_truncation": False})

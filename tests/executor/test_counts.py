@@ -12,6 +12,7 @@ import pytest_asyncio
 from qiskit import ClassicalRegister, QuantumCircuit, QuantumRegister
 from qiskit.circuit import AnnotatedOperation, Clbit, ControlModifier, InverseModifier, PowerModifier, Qubit
 from qiskit.circuit.annotated_operation import Modifier
+from qiskit.circuit.classical import expr
 from qiskit.circuit.library import XGate
 from qiskit.circuit.random import random_circuit, random_clifford_circuit
 from qiskit.quantum_info import Statevector
@@ -280,6 +281,21 @@ async def test_loops_are_left_on_a_device_too(place: Workplace) -> None:
     """
     ran = (await place.run(an_order(textwrap.dedent(code), noise_model="manila"))).circuits[0]
     assert ran.counts["01"] > 800
+
+
+@pytest.mark.parametrize("device", [None, "nairobi", "sherbrooke"])
+async def test_conditions_look_at_bits_that_nothing_is_measured_into(
+    place: Workplace, device: str | None
+) -> None:
+    circuit = QuantumCircuit(3, 4)
+    circuit.x(0)
+    circuit.measure(0, 0)
+    with circuit.if_test(expr.less(circuit.cregs[0], 2)):
+        circuit.x(1)
+    circuit.measure(1, 1)
+    counts = (await run(place, circuit, noise_model=device)).counts
+    assert counts.keys() <= {"0000", "0001", "0010", "0011"}
+    assert counts["0011"] > (0.7 if device else 1) * SHOTS - 1
 
 
 async def test_an_unknown_device_lists_the_known_ones(place: Workplace) -> None:
