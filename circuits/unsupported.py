@@ -39,6 +39,10 @@ _LOGIC = frozenset(
     }
 )
 
+_UINT_BITS = 32
+"""Of wider numbers Aer loses or confuses bits without a word. Comparing a whole register with a number is no
+expression, and right at any width."""
+
 
 def unsupported(circuit: QuantumCircuit) -> str | None:
     """The first thing in the circuit, bodies of control flow included, that the simulator cannot run."""
@@ -57,6 +61,7 @@ def _in_operation(operation: Operation) -> Iterator[str]:
         case SwitchCaseOp() if isinstance(operation.target, expr.Expr):
             if not isinstance(operation.target, expr.Var):
                 yield "a switch on an expression"
+            yield from _in_expression(operation.target)
         case IfElseOp() | WhileLoopOp():
             yield from _in_expression(operation.condition)
         case Store():
@@ -79,6 +84,8 @@ def _in_operation(operation: Operation) -> Iterator[str]:
 
 
 def _in_expression(node: Any) -> Iterator[str]:
+    if isinstance(node, expr.Expr) and isinstance(node.type, types.Uint) and node.type.width > _UINT_BITS:
+        yield f"an expression with a number of more than {_UINT_BITS} bits"
     match node:
         case expr.Index():
             yield "an expression with an index"

@@ -2,7 +2,8 @@
 
 It turns the cast of a number to a truth value around. It compares a register with the last bits of a number that is
 too large for it. And it keeps the order of what happens along qubits only, so that a branch without any qubit, which
-does no more than store, happens whatever its condition says. It finds no bits without a register within branches.
+does no more than store, happens whatever its condition says. It finds no bits without a register within branches. It
+applies all errors of reading after all measurements, also those of a measurement whose bit another has overwritten.
 
 The transpiler takes inverses before powers, which is another gate where it has to choose one of two roots.
 """
@@ -39,6 +40,47 @@ def corrected(circuit: QuantumCircuit) -> QuantumCircuit:
     """The circuit as it is to be given to Aer; what it does is the same."""
     circuit = rebuilt(circuit, _without_casts)
     return _on_qubits(_with_outer_bits(circuit, {})) if circuit.has_control_flow_op() else circuit
+
+
+def with_spare_bits(circuit: QuantumCircuit) -> QuantumCircuit:
+    """The circuit as it is to be given to Aer with a noise model: what is overwritten unread goes to bits of its own.
+
+    These come after all others, so that they are the first digits of a key.
+    """
+    spare: set[int] = set()
+    last: dict[Clbit, int] = {}
+    for index, instruction in enumerate(circuit.data):
+        if instruction.name != "measure":
+            for bit in instruction.clbits:
+                last.pop(bit, None)
+            continue
+        (bit,) = instruction.clbits
+        if bit in last:
+            spare.add(last[bit])
+        last[bit] = index
+    if not spare:
+        return circuit
+    copy = circuit.copy_empty_like()
+    for index, instruction in enumerate(circuit.data):
+        if index in spare:
+            bit = Clbit()
+            copy.add_bits([bit])
+            instruction = instruction.replace(clbits=(bit,))
+        copy.append(instruction, copy=False)
+    return copy
+
+
+def with_whole_memory(circuit: QuantumCircuit) -> QuantumCircuit:
+    """The circuit as it is to be given to Aer where conditions look at bits that nothing is measured into.
+
+    Where Aer leaves out qubits, it leaves out all bits after the last that is measured, whatever looks at them. So the
+    circuit ends with a measurement into a spare bit.
+    """
+    copy = circuit.copy()
+    bit = Clbit()
+    copy.add_bits([bit])
+    copy.measure(_in_use(circuit)[0], bit)
+    return copy
 
 
 def with_true_powers(circuit: QuantumCircuit) -> QuantumCircuit:
@@ -101,9 +143,8 @@ def _compared(node: Any) -> Any:
 def _with_outer_bits(circuit: QuantumCircuit, outer: Mapping[Clbit, Clbit]) -> QuantumCircuit:
     """The circuit on the bits that its own stand for, as Aer takes for granted of all that conditions look at."""
     bits = [outer.get(bit, bit) for bit in circuit.clbits]
-    copy = QuantumCircuit(
-        circuit.qubits, bits, *circuit.qregs, *circuit.cregs, global_phase=circuit.global_phase
-    )
+    registers = [_moved(register, outer) for register in circuit.cregs]
+    copy = QuantumCircuit(circuit.qubits, bits, *circuit.qregs, *registers, global_phase=circuit.global_phase)
     for instruction in circuit.data:
         operation = instruction.operation
         clbits = [outer.get(bit, bit) for bit in instruction.clbits]
@@ -136,10 +177,12 @@ def _moved(looked_at: Any, outer: Mapping[Clbit, Clbit]) -> Any:
     match looked_at:
         case Clbit():
             return outer.get(looked_at, looked_at)
-        case (Clbit() as bit, value):
-            return outer.get(bit, bit), value
-        case expr.Var() if isinstance(looked_at.var, Clbit):
-            return expr.Var(outer.get(looked_at.var, looked_at.var), looked_at.type)
+        case ClassicalRegister() if any(outer.get(bit, bit) is not bit for bit in looked_at):
+            return ClassicalRegister(name=looked_at.name, bits=[outer.get(bit, bit) for bit in looked_at])
+        case (Clbit() | ClassicalRegister() as place, value):
+            return _moved(place, outer), value
+        case expr.Var() if isinstance(looked_at.var, Clbit | ClassicalRegister):
+            return expr.Var(_moved(looked_at.var, outer), looked_at.type)
         case expr.Cast():
             return expr.Cast(_moved(looked_at.operand, outer), looked_at.type, looked_at.implicit)
         case expr.Unary():

@@ -12,6 +12,8 @@ from types import SimpleNamespace
 
 import msgspec
 from qiskit.circuit import (
+    BreakLoopOp,
+    ContinueLoopOp,
     Delay,
     ForLoopOp,
     IfElseOp,
@@ -142,6 +144,8 @@ class _Readout(InstructionProperties):  # type: ignore[misc]
 
 _INSTRUCTIONS = {**get_standard_gate_name_mapping(), "reset": Reset()}
 _CONTROL_FLOW = {
+    "break_loop": BreakLoopOp,
+    "continue_loop": ContinueLoopOp,
     "if_else": IfElseOp,
     "for_loop": ForLoopOp,
     "while_loop": WhileLoopOp,

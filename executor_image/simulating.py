@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
 from importlib.metadata import version
+from itertools import accumulate
 from typing import Any
 
 from qiskit import QuantumCircuit
@@ -19,7 +21,7 @@ from circuits.composites import without_names
 from circuits.methods import AUTOMATIC
 from circuits.user_traceback import describe_exception
 from circuits.wording import called, counted
-from executor_image.corrections import corrected, with_true_powers
+from executor_image.corrections import corrected, with_spare_bits, with_true_powers, with_whole_memory
 from executor_image.devices import Snapshot, device_target, noise_model, read_snapshot
 from executor_image.failures import Failed
 from executor_image.steps import Done, Ran, Reached, Simulate, encode
@@ -178,11 +180,15 @@ class Simulation:
             "noise_model": noise,
         }
         circuit = corrected(one.transpiled.circuit)
+        given = circuit if noise is None else with_spare_bits(circuit)
         started = time.perf_counter()
-        result = self._run(one.facts.name, circuit, options)
+        result = self._run(one.facts.name, given, options)
+        if not result.success and "invalid cbit index" in str(result.status):
+            given = with_whole_memory(given)
+            result = self._run(one.facts.name, given, options)
         if not result.success and "Failed to load circuits" in str(result.status):
             # Aer leaves out what no measurement can see, and trips over branches and loops that act on it.
-            result = self._run(one.facts.name, circuit, {**options, "enable_truncation": False})
+            result = self._run(one.facts.name, given, {**options, "enable_truncation": False})
         if not result.success:
             raise _refusal(one.facts.name, result)
         if "counts" not in result.data():
@@ -230,17 +236,22 @@ class Simulation:
 
 
 def _counts(result: Any, circuit: QuantumCircuit) -> dict[str, int]:
-    """Counts under Qiskit's own keys, or under plain digits where those would be wrong.
+    """Counts of what `circuit` has measured, under Qiskit's own keys, or plain digits where those would be wrong.
 
     Qiskit cuts a key at the lengths of the registers. Where they are not all classical bits in their order, it cuts in
     the wrong places, and outcomes that differ in what is cut off lose their counts to one another.
     """
-    if [bit for register in circuit.cregs for bit in register] == circuit.clbits:
-        counts = result.get_counts()
-    else:
-        width = circuit.num_clbits
-        counts = {f"{int(key, 16):0{width}b}": count for key, count in result.data()["counts"].items()}
-    return {key: int(count) for key, count in counts.items()}
+    width = circuit.num_clbits
+    sizes = [len(register) for register in circuit.cregs]
+    if [bit for register in circuit.cregs for bit in register] != circuit.clbits:
+        sizes = [width]
+    ends = list(accumulate(sizes))
+    counts: Counter[str] = Counter()
+    for key, count in result.data()["counts"].items():
+        digits = f"{int(key, 16):0{width}b}"[-width:]  # without those of spare bits
+        parts = [digits[width - end : width - end + size] for end, size in zip(ends, sizes, strict=True)]
+        counts[" ".join(reversed(parts))] += int(count)
+    return dict(counts)
 
 
 def _refusal(name: str, result: Any) -> Failed:

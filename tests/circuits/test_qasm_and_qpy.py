@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from qiskit import QuantumCircuit, qpy
-from qiskit.circuit import Parameter
+from qiskit.circuit import Duration, Parameter
+from qiskit.circuit.classical import expr
 from qiskit.circuit.random import random_circuit
 
 from circuits import CircuitError, freeze, load, thaw
@@ -151,6 +152,16 @@ def test_an_older_qpy_is_read_from_a_user_but_not_thawed() -> None:
     assert len(load(file.getvalue())) == 1
     with pytest.raises(CircuitError, match="not in the form they were frozen in"):
         thaw(file.getvalue())
+
+
+def test_a_delay_by_a_constant_keeps_its_unit_in_a_qpy_of_the_users() -> None:
+    circuit = a_bell()
+    circuit.delay(expr.lift(Duration.us(100)), 0)
+    file = io.BytesIO()
+    qpy.dump(circuit, file)
+    (built,) = load(file.getvalue())
+    delay = built.circuit.data[-1].operation
+    assert (delay.duration, delay.unit) == (100, "us")
 
 
 def test_an_entry_point_for_openqasm_is_a_mistake() -> None:

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 import pytest_asyncio
-from qiskit import ClassicalRegister, QuantumCircuit
+from qiskit import ClassicalRegister, QuantumCircuit, QuantumRegister
 from qiskit.circuit import AnnotatedOperation, Clbit, ControlModifier, InverseModifier, PowerModifier, Qubit
 from qiskit.circuit.annotated_operation import Modifier
+from qiskit.circuit.classical import expr
 from qiskit.circuit.library import XGate
 from qiskit.circuit.random import random_circuit, random_clifford_circuit
 from qiskit.quantum_info import Statevector
@@ -19,6 +20,7 @@ from scipy.linalg import fractional_matrix_power
 from scipy.stats import chisquare
 
 from circuits import freeze
+from executor_image.devices import read_snapshot
 from executor_image.steps import Ran
 from messages.circuit import Format
 from messages.failure import ExecutorReason as Reason
@@ -170,6 +172,44 @@ async def test_mid_circuit_measurements_and_branches(place: Workplace) -> None:
     assert agree(counts, {"0 0": 1 - one, "1 1": one})
 
 
+@pytest.mark.parametrize("method", ["statevector", "density_matrix", "matrix_product_state"])
+@pytest.mark.parametrize("level", [0, 3])
+async def test_some_of_several_entangled_qubits_can_be_prepared_anew(
+    place: Workplace, method: str, level: int
+) -> None:
+    circuit = QuantumCircuit(3)
+    circuit.h(0)
+    circuit.cx(0, [1, 2])
+    circuit.initialize(np.sqrt([0.1, 0.2, 0.3, 0.4]), [2, 0])
+    ran = await run(place, measured(circuit), method=method, optimization_level=level)
+    assert ran.method == method
+    chances = {
+        "00": 0.1,
+        "10": 0.2,
+        "01": 0.3,
+        "11": 0.4,
+    }  # the qubits 2 and 0; half the shots have each value of 1
+    expected = {f"{key[0]}{bit}{key[1]}": chance / 2 for key, chance in chances.items() for bit in "01"}
+    assert agree(ran.counts, expected)
+
+
+@pytest.mark.parametrize("method", ["automatic", "statevector", "density_matrix", "matrix_product_state"])
+async def test_a_bit_that_is_measured_again_is_not_misread_as_the_one_before(
+    place: Workplace, method: str
+) -> None:
+    snapshot = read_snapshot("torino")
+    worst = max(range(len(snapshot.qubits)), key=lambda q: snapshot.qubits[q].reads_1_for_0)
+    better = min(range(len(snapshot.qubits)), key=lambda q: abs(snapshot.qubits[q].reads_1_for_0 - 0.02))
+    circuit = QuantumCircuit(
+        QuantumRegister(len(snapshot.qubits)), ClassicalRegister(1, "a"), ClassicalRegister(2, "b")
+    )
+    circuit.measure(worst, 1)
+    circuit.measure(better, 1)
+    ran = await run(place, circuit, method=method, noise_model="torino", optimization_level=0)
+    wrong = snapshot.qubits[better].reads_1_for_0
+    assert agree(ran.counts, {"00 0": 1 - wrong, "01 0": wrong})
+
+
 @pytest.mark.parametrize("device", ["manila", "nairobi", "guadalupe"])
 async def test_a_device_is_noisy_but_not_too_noisy(place: Workplace, device: str) -> None:
     ran = (await place.run(an_order(noise_model=device, shots=SHOTS, seed_simulator=1))).circuits[0]
@@ -224,6 +264,38 @@ async def test_wider_noisy_circuits_are_simulated_shot_by_shot(place: Workplace)
     code = "from qiskit import QuantumCircuit\nqc = QuantumCircuit(7)\nqc.h(0)\nqc.cx(0, range(1, 7))\nqc.measure_all()"
     ran = (await place.run(an_order(code, noise_model="nairobi", shots=100))).circuits[0]
     assert ran.method == "statevector"
+
+
+async def test_loops_are_left_on_a_device_too(place: Workplace) -> None:
+    code = """
+    from qiskit import QuantumCircuit
+    qc = QuantumCircuit(2, 2)
+    with qc.for_loop(range(3)):
+        qc.x(0)
+        qc.measure(0, 0)
+        with qc.if_test((qc.clbits[0], 1)):
+            qc.break_loop()
+        qc.x(1)
+        qc.continue_loop()
+    qc.measure(1, 1)
+    """
+    ran = (await place.run(an_order(textwrap.dedent(code), noise_model="manila"))).circuits[0]
+    assert ran.counts["01"] > 800
+
+
+@pytest.mark.parametrize("device", [None, "nairobi", "sherbrooke"])
+async def test_conditions_look_at_bits_that_nothing_is_measured_into(
+    place: Workplace, device: str | None
+) -> None:
+    circuit = QuantumCircuit(3, 4)
+    circuit.x(0)
+    circuit.measure(0, 0)
+    with circuit.if_test(expr.less(circuit.cregs[0], 2)):
+        circuit.x(1)
+    circuit.measure(1, 1)
+    counts = (await run(place, circuit, noise_model=device)).counts
+    assert counts.keys() <= {"0000", "0001", "0010", "0011"}
+    assert counts["0011"] > (0.7 if device else 1) * SHOTS - 1
 
 
 async def test_an_unknown_device_lists_the_known_ones(place: Workplace) -> None:
@@ -538,6 +610,54 @@ with qc.for_loop(range(1)):
 {textwrap.indent(LOOSE[use], "    ")}
 """
     assert (await place.run(an_order(code))).circuits[0].counts == {"110": 1024}
+
+
+LOOKED_AT = {
+    "if": "with qc.if_test((qc.cregs[0], 2)):\n    qc.measure(0, 2)",
+    "expression": "with qc.if_test(expr.less(1, qc.cregs[0])):\n    qc.measure(0, 2)",
+    "while": "with qc.while_loop((qc.cregs[0], 2)):\n    qc.measure(0, 2)\n    qc.break_loop()",
+    "switch": "with qc.switch(qc.cregs[0]) as case:\n    with case(2):\n        qc.measure(0, 2)",
+}
+
+
+@pytest.mark.parametrize("use", LOOKED_AT)
+@pytest.mark.parametrize("deeper", [0, 1])
+async def test_branches_within_branches_look_at_registers_that_share_bits_out_of_order(
+    place: Workplace, use: str, deeper: int
+) -> None:
+    code = f"""
+from qiskit import ClassicalRegister, QuantumCircuit
+from qiskit.circuit import Clbit, Qubit
+from qiskit.circuit.classical import expr
+bits = [Clbit(), Clbit(), Clbit()]
+qc = QuantumCircuit([Qubit()], bits, ClassicalRegister(name="c", bits=[bits[1], bits[0]]))
+qc.x(0)
+qc.measure(0, 0)  # c is 2
+with qc.for_loop(range(1)):
+{textwrap.indent("with qc.for_loop(range(1)):", "    ") if deeper else ""}
+{textwrap.indent(LOOKED_AT[use], "    " * (1 + deeper))}
+"""
+    assert (await place.run(an_order(code))).circuits[0].counts == {"101": 1024}
+
+
+@pytest.mark.parametrize("bit", [0, 31, 32, 63, 64, 69])
+@pytest.mark.parametrize("use", ["if", "while", "switch"])
+async def test_wide_registers_are_compared_with_numbers(place: Workplace, use: str, bit: int) -> None:
+    circuit = QuantumCircuit(QuantumRegister(1), ClassicalRegister(70), ClassicalRegister(1))
+    circuit.x(0)
+    circuit.measure(0, bit)
+    register = circuit.cregs[0]
+    if use == "if":
+        with circuit.if_test((register, 1)):
+            circuit.measure(0, 70)
+    elif use == "while":
+        with circuit.while_loop((register, 1)):
+            circuit.measure(0, 70)
+            circuit.break_loop()
+    else:
+        with circuit.switch(register) as case, case(1):
+            circuit.measure(0, 70)
+    assert {key[0] for key in (await run(place, circuit)).counts} == {"1" if bit == 0 else "0"}
 
 
 @pytest.mark.parametrize(
