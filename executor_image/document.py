@@ -182,13 +182,16 @@ def _results(run: Run) -> dict[str, Any]:
 
 
 def _csv(circuits: Sequence[Ran]) -> bytes:
-    """One row for each outcome: which circuit, its parameters as name=value, the outcome and its count."""
+    """One row for each outcome: which circuit, its parameters as name=value, the outcome and its count.
+
+    Names may be the same, and so may the values of a sweep: only the circuit's place in the document is its own.
+    """
     text = io.StringIO()
     rows = csv.writer(text, lineterminator="\n")
-    rows.writerow(("circuit", "parameters", "outcome", "count"))
-    for ran in circuits:
+    rows.writerow(("index", "circuit", "parameters", "outcome", "count"))
+    for index, ran in enumerate(circuits):
         bound = " ".join(f"{name}={value!r}" for name, value in ran.parameters.items())
-        cells = _cell(ran.facts.name), _cell(bound)
+        cells = index, _cell(ran.facts.name), _cell(bound)
         rows.writerows((*cells, outcome, count) for outcome, count in ran.counts.items())
     return text.getvalue().encode()
 

@@ -139,6 +139,30 @@ async def test_a_sweep_has_counts_for_each_binding(start: Start, gateway: Gatewa
     assert gateway.results[0].summary.circuits == 2
 
 
+async def test_a_csv_tells_circuits_of_one_name_and_equal_bindings_apart(
+    start: Start, gateway: GatewayStub
+) -> None:
+    code = (
+        SWEEP
+        + "twin = QuantumCircuit(1, 1, name='turn')\ntwin.x(0)\ntwin.measure(0, 0)\ncircuits = [qc, twin]\n"
+    )
+    order = an_order(
+        code,
+        parameters=[{"a": 0.0}, {"a": 0.0}],
+        entrypoint="circuits",
+        output=Output(type="configmap", format="csv"),
+    )
+    ended = await (await start(order)).ended()
+    assert ended.code == 0, ended.stderr
+    (index, *columns), *rows = csv.reader(io.StringIO(gateway.results[0].extras["results.csv"].decode()))
+    assert (index, columns) == ("index", ["circuit", "parameters", "outcome", "count"])
+    circuits = the_document(gateway)["results"]["circuits"]
+    assert len(circuits) == 4
+    for number, circuit in enumerate(circuits):
+        counts = {outcome: int(count) for place, *_, outcome, count in rows if place == str(number)}
+        assert counts == circuit["counts"]
+
+
 async def test_the_summary_describes_the_widest_of_several_circuits(
     start: Start, gateway: GatewayStub
 ) -> None:
@@ -161,7 +185,8 @@ async def test_no_name_becomes_a_formula_in_a_spreadsheet(start: Start, gateway:
     order = an_order(code, parameters=[{"@a": -0.0}], output=Output(type="configmap", format="csv"))
     await (await start(order)).ended()
     (row,) = csv.DictReader(io.StringIO(gateway.results[0].extras["results.csv"].decode()))
-    assert row == {"circuit": "'=1+1", "parameters": "'@a=-0.0", "outcome": "0", "count": "1024"}
+    cells = {"circuit": "'=1+1", "parameters": "'@a=-0.0", "outcome": "0", "count": "1024"}
+    assert row == {"index": "0", **cells}
     (run,) = the_document(gateway)["results"]["circuits"]
     assert (run["name"], run["parameters"]) == ("=1+1", {"@a": -0.0})
 
