@@ -6,7 +6,7 @@ that is a hundred times larger and leaves out what a transpiler needs.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from importlib.resources import files
 from types import SimpleNamespace
 
@@ -89,19 +89,25 @@ def read_snapshot(name: str, field: str = "spec.execution.noiseModel") -> Snapsh
     return msgspec.json.decode(content, type=Snapshot)
 
 
-def device_target(snapshot: Snapshot, qubits: Iterable[int] | None = None) -> Target:
-    """The device as a transpiler target; with `qubits`, only what acts on them alone."""
+Place = tuple[str, tuple[int, ...]]
+"""A gate by its name, and the qubits that it acts on."""
+
+
+def device_target(
+    snapshot: Snapshot, qubits: Iterable[int] | None = None, used: Container[Place] | None = None
+) -> Target:
+    """The device as a transpiler target; with `qubits`, only what acts on them alone, with `used`, only such gates."""
     wanted = set(range(len(snapshot.qubits)) if qubits is None else qubits)
     target = Target(
         num_qubits=len(snapshot.qubits),
         dt=snapshot.dt,
         qubit_properties=[QubitProperties(q.t1, q.t2, q.frequency) for q in snapshot.qubits],
     )
-    for name, places in snapshot.gates.items():
+    for name, gates in snapshot.gates.items():
         figures = {
-            place.qubits: InstructionProperties(place.duration, place.error)
-            for place in places
-            if wanted.issuperset(place.qubits)
+            gate.qubits: InstructionProperties(gate.duration, gate.error)
+            for gate in gates
+            if wanted.issuperset(gate.qubits) and (used is None or (name, gate.qubits) in used)
         }
         if figures:
             target.add_instruction(_INSTRUCTIONS[name], figures, name)
@@ -115,9 +121,14 @@ def device_target(snapshot: Snapshot, qubits: Iterable[int] | None = None) -> Ta
     return target
 
 
-def noise_model(snapshot: Snapshot, qubits: Iterable[int]) -> NoiseModel:
-    """Aer's noise model of the device, for `qubits` only: for all of 127 it would take seconds."""
-    target = device_target(snapshot, qubits)
+def noise_model(
+    snapshot: Snapshot, qubits: Iterable[int], used: Container[Place] | None = None
+) -> NoiseModel:
+    """Aer's noise model of the device, for `qubits` only: for all of 127 it would take seconds.
+
+    With `used`, it has the errors of these gates only: the stabilizer method is refused for any that it cannot do.
+    """
+    target = device_target(snapshot, qubits, used)
     device = SimpleNamespace(
         version=2, target=target, operation_names=list(target.operation_names), dt=snapshot.dt
     )

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cache
 from importlib.metadata import version
 from itertools import accumulate
 from typing import Any
 
 from qiskit import QuantumCircuit
+from qiskit.circuit import ControlFlowOp
 from qiskit.transpiler import PassManager
 from qiskit_aer import AerSimulator
 from qiskit_aer.noise import NoiseModel
@@ -22,12 +23,13 @@ from circuits.methods import AUTOMATIC
 from circuits.user_traceback import describe_exception
 from circuits.wording import called, counted
 from executor_image.corrections import corrected, with_spare_bits, with_true_powers, with_whole_memory
-from executor_image.devices import Snapshot, device_target, noise_model, read_snapshot
+from executor_image.devices import Place, Snapshot, device_target, noise_model, read_snapshot
 from executor_image.failures import Failed
 from executor_image.steps import Done, Ran, Reached, Simulate, encode
 from executor_image.transpiling import (
     Transpiled,
     device_passes,
+    in_quarter_turns,
     transpile,
     transpile_clifford,
     transpile_ideal,
@@ -64,6 +66,7 @@ class Simulation:
         self._device = (
             read_snapshot(execution.noise_model, execution.noise_field) if execution.noise_model else None
         )
+        self._passes: dict[int, PassManager] = {}
         self._total = len(step.built.parameters)
 
     def run(self) -> None:
@@ -80,10 +83,12 @@ class Simulation:
             )
         self._reached(Stage.TRANSPILING, 0)
         ready = [self._prepare(c, p) for c, p in zip(circuits, self._step.built.parameters, strict=True)]
-        noise = self._noise([one.transpiled.circuit for one in ready])
+        noise = self._noise(ready)
         for index, one in enumerate(ready):
             self._reached(Stage.RUNNING, index)
-            self._send(encode(self._simulate(one, noise, self._seed(index))))
+            # The stabilizer method does the noise of some qubits only, and looks at all that the model has.
+            own = self._noise([one]) if one.method == "stabilizer" else noise
+            self._send(encode(self._simulate(one, own, self._seed(index))))
         kept = freeze([one.transpiled.circuit for one in ready]) if self._step.keep_circuits else None
         self._send(encode(Done(versions=versions(), device=_described(self._device), qpy=kept)))
 
@@ -111,37 +116,43 @@ class Simulation:
     def _transpile(self, circuit: QuantumCircuit, facts: CircuitFacts) -> tuple[str, Transpiled]:
         execution = self._step.execution
         level = execution.optimization_level
+        made: Transpiled | None
         if self._device is not None:
-            return facts.method, self._transpile_for(self._device, circuit, facts)
+            made = self._transpile_for(self._device, circuit, facts)
+            if made is None:
+                raise _no_clifford(facts.name)
+            return facts.method, made
         if facts.method == "stabilizer":
             made = transpile_clifford(circuit, level)
             if made is not None:
                 return facts.method, made
             if execution.method != AUTOMATIC:
-                raise Failed(
-                    ExecutorReason.CIRCUIT_INVALID,
-                    f"{called(facts.name)} is no Clifford circuit, so the method stabilizer cannot run it; leave "
-                    "spec.execution.method at automatic",
-                )
+                raise _no_clifford(facts.name)
         method = execution.method
         return method, transpile_ideal(circuit, method, level)
 
-    def _transpile_for(self, device: Snapshot, circuit: QuantumCircuit, facts: CircuitFacts) -> Transpiled:
+    def _transpile_for(
+        self, device: Snapshot, circuit: QuantumCircuit, facts: CircuitFacts
+    ) -> Transpiled | None:
         if circuit.num_qubits > len(device.qubits):
             raise Failed(
                 ExecutorReason.CIRCUIT_INVALID,
                 f"{called(facts.name)} has {counted(circuit.num_qubits, 'qubit')}, the device {device.name} "
                 f"{len(device.qubits)}; choose a larger device in {self._step.execution.noise_field}",
             )
-        return transpile(circuit, self._device_passes, self._step.execution.optimization_level)
+        level = self._step.execution.optimization_level
 
-    @cached_property
-    def _device_passes(self) -> PassManager:
-        execution = self._step.execution
-        assert self._device is not None
-        assert execution.seed_transpiler is not None, "drawn by the supervisor"
-        target = device_target(self._device)
-        return device_passes(target, execution.optimization_level, execution.seed_transpiler)
+        def made_at(level: int) -> Transpiled:
+            return transpile(circuit, self._passes_for(device, level), level)
+
+        return in_quarter_turns(level, made_at) if facts.method == "stabilizer" else made_at(level)
+
+    def _passes_for(self, device: Snapshot, level: int) -> PassManager:
+        seed = self._step.execution.seed_transpiler
+        assert seed is not None, "drawn by the supervisor"
+        if level not in self._passes:
+            self._passes[level] = device_passes(device_target(device), level, seed)
+        return self._passes[level]
 
     def _check_memory(self, name: str, method: str, qubits: int) -> None:
         shown = "statevector" if method == AUTOMATIC else method
@@ -157,17 +168,12 @@ class Simulation:
             "(matrix_product_state needs less where there is little entanglement)",
         )
 
-    def _noise(self, circuits: Sequence[QuantumCircuit]) -> NoiseModel | None:
+    def _noise(self, ready: Sequence[_Ready]) -> NoiseModel | None:
         if self._device is None:
             return None
-        used = {
-            circuit.find_bit(qubit).index
-            for circuit in circuits
-            for instruction in circuit.data
-            for qubit in instruction.qubits
-            if instruction.operation.name != "barrier"
-        }
-        return noise_model(self._device, used)
+        circuits = [one.transpiled.circuit for one in ready]
+        used = {place for circuit in circuits for place in _places(circuit, range(circuit.num_qubits))}
+        return noise_model(self._device, {qubit for _, on in used for qubit in on}, used)
 
     def _simulate(self, one: _Ready, noise: NoiseModel | None, seed: int) -> Ran:
         execution = self._step.execution
@@ -190,6 +196,10 @@ class Simulation:
             # Aer leaves out what no measurement can see, and trips over branches and loops that act on it.
             result = self._run(one.facts.name, given, {**options, "enable_truncation": False})
         if not result.success:
+            # All instructions of a device are for the stabilizer; what is not comes from the noise.
+            foreign = one.method == "stabilizer" and "invalid instructions" in str(result.status)
+            if self._device is not None and foreign:
+                raise _no_clifford_noise(one.facts.name, self._device.name, execution.noise_field)
             raise _refusal(one.facts.name, result)
         if "counts" not in result.data():
             raise Failed(
@@ -252,6 +262,36 @@ def _counts(result: Any, circuit: QuantumCircuit) -> dict[str, int]:
         parts = [digits[width - end : width - end + size] for end, size in zip(ends, sizes, strict=True)]
         counts[" ".join(reversed(parts))] += int(count)
     return dict(counts)
+
+
+def _places(circuit: QuantumCircuit, qubits: Sequence[int]) -> Iterator[Place]:
+    """What acts on which of a device's qubits, within bodies of control flow too; `qubits` are those of `circuit`."""
+    places = dict(zip(circuit.qubits, qubits, strict=True))
+    for instruction in circuit.data:
+        on = tuple(places[qubit] for qubit in instruction.qubits)
+        if isinstance(instruction.operation, ControlFlowOp):
+            for block in instruction.operation.blocks:
+                yield from _places(block, on)
+        elif instruction.name != "barrier":
+            yield instruction.name, on
+
+
+def _no_clifford(name: str) -> Failed:
+    return Failed(
+        ExecutorReason.CIRCUIT_INVALID,
+        f"{called(name)} is no Clifford circuit, so the method stabilizer cannot run it; leave "
+        "spec.execution.method at automatic",
+    )
+
+
+def _no_clifford_noise(name: str, device: str, field: str) -> Failed:
+    """Errors are Pauli gates and resets, which the method does, on all other qubits."""
+    return Failed(
+        ExecutorReason.CIRCUIT_INVALID,
+        f"{called(name)} is put on qubits of the device {device} that keep their phase longer than their energy, "
+        "which the method stabilizer cannot simulate; set spec.execution.method to statevector or "
+        f"matrix_product_state, or choose another device in {field}",
+    )
 
 
 def _refusal(name: str, result: Any) -> Failed:

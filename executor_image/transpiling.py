@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from qiskit import QuantumCircuit
@@ -101,16 +102,21 @@ def transpile_ideal(circuit: QuantumCircuit, method: str, level: int) -> Transpi
 
 
 def transpile_clifford(circuit: QuantumCircuit, level: int) -> Transpiled | None:
-    """Transpile a Clifford circuit so that the stabilizer method still takes it; `None` if that fails.
+    """Transpile a Clifford circuit so that the stabilizer method still takes it; `None` if that fails."""
+    try:
+        return in_quarter_turns(level, lambda tried: transpile_ideal(circuit, _STABILIZER, tried))
+    except Failed:
+        return None
+
+
+def in_quarter_turns(level: int, made_at: Callable[[int], Transpiled]) -> Transpiled | None:
+    """What `made_at` makes at `level` or below so that the stabilizer method takes it; `None` if there is no such.
 
     From level 2 on, two-qubit blocks are made anew, sometimes from turns that are no quarter turns and undo
     each other. Then the next lower level is taken.
     """
     for tried in range(level, -1, -1):
-        try:
-            made = transpile_ideal(circuit, _STABILIZER, tried)
-        except Failed:
-            return None
+        made = made_at(tried)
         if _round_to_quarter_turns(made.circuit):
             return made
     return None

@@ -70,6 +70,13 @@ def exact(circuit: QuantumCircuit) -> dict[str, float]:
     return probabilities
 
 
+async def noisy(place: Workplace, circuit: QuantumCircuit, **execution: Any) -> dict[str, float]:
+    """The distribution of a circuit on a device, from many more shots by way of the density matrix."""
+    many = {**execution, "method": "density_matrix", "shots": 100 * SHOTS, "seed_simulator": 99}
+    counts = (await run(place, circuit, **many)).counts
+    return {key: count / (100 * SHOTS) for key, count in counts.items()}
+
+
 def measured(circuit: QuantumCircuit) -> QuantumCircuit:
     copy = circuit.copy()
     copy.measure_all()
@@ -258,6 +265,73 @@ async def test_a_qubit_of_a_device_decays_while_it_waits(place: Workplace) -> No
     assert ones[0] > 0.9
     assert 0.2 < ones[1] < 0.8
     assert ones[2] < 0.1
+
+
+@pytest.mark.parametrize("level", range(4))
+async def test_the_stabilizer_does_the_noise_of_a_device(place: Workplace, level: int) -> None:
+    circuit = random_clifford_circuit(
+        3, 12, seed=1
+    )  # from level 2 on, made of other turns than quarter turns
+    circuit.delay(20, 0, unit="us")
+    circuit.reset(1)
+    circuit.measure_all(add_bits=True)
+    settings = {"noise_model": "manila", "shots": SHOTS, "optimization_level": level}
+    ran = await run(place, circuit, method="stabilizer", **settings)
+    assert ran.method == "stabilizer"
+    settings["optimization_level"] = ran.optimization_level
+    assert agree(ran.counts, await noisy(place, circuit, **settings))
+
+
+async def test_the_stabilizer_does_the_noise_of_branches(place: Workplace) -> None:
+    circuit = QuantumCircuit(2, 3)
+    circuit.h(0)
+    circuit.measure(0, 0)
+    with circuit.if_test((circuit.clbits[0], 1)):
+        for _ in range(20):
+            circuit.x(1)
+        circuit.cx(0, 1)
+    circuit.measure([0, 1], [1, 2])
+    settings = {"noise_model": "manila", "optimization_level": 0}
+    ran = await run(place, circuit, method="stabilizer", **settings)
+    assert agree(ran.counts, await noisy(place, circuit, **settings))
+
+
+async def test_the_stabilizer_needs_to_do_the_noise_of_what_is_done_only(place: Workplace) -> None:
+    """On nairobi qubit 1 keeps its phase longer than its energy, qubits 0 and 2 do not."""
+    circuit, other = QuantumCircuit(3, 3), QuantumCircuit(2, 1, name="other")
+    circuit.x([0, 2])
+    circuit.s(1)
+    circuit.measure(range(3), range(3))
+    other.x(1)
+    other.measure(1, 0)
+    settings: dict[str, Any] = {"noise_model": "nairobi", "optimization_level": 0, "method": "stabilizer"}
+    ran = await run(place, circuit, **settings)
+    assert agree(ran.counts, await noisy(place, circuit, **settings))
+    failure = await place.failure(an_order(freeze([circuit, other]), language=Format.QPY, **settings))
+    assert failure.reason == Reason.CIRCUIT_INVALID
+    assert "circuit other is put on qubits of the device nairobi that" in failure.message
+    assert failure.message.endswith(
+        "set spec.execution.method to statevector or matrix_product_state, "
+        "or choose another device in spec.execution.noiseModel"
+    )
+
+
+async def test_a_delay_that_the_stabilizer_cannot_do_is_refused(place: Workplace) -> None:
+    circuit = QuantumCircuit(2, 1)
+    circuit.delay(10, 1, unit="us")
+    circuit.measure(1, 0)
+    settings: dict[str, Any] = {"noise_model": "nairobi", "optimization_level": 0, "method": "stabilizer"}
+    failure = await place.failure(an_order(freeze([circuit]), language=Format.QPY, **settings))
+    assert failure.reason == Reason.CIRCUIT_INVALID
+    assert "set spec.execution.method to statevector" in failure.message
+
+
+async def test_a_noisy_circuit_that_is_no_clifford_circuit_is_refused(place: Workplace) -> None:
+    code = BELL.replace("qc.h(0)", "qc.h(0); qc.t(0)")
+    failure = await place.failure(an_order(code, noise_model="manila", method="stabilizer"))
+    assert failure.reason == Reason.CIRCUIT_INVALID
+    assert "is no Clifford circuit, so the method stabilizer cannot run it" in failure.message
+    assert "spec.execution.method" in failure.message
 
 
 async def test_wider_noisy_circuits_are_simulated_shot_by_shot(place: Workplace) -> None:

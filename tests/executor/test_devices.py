@@ -65,6 +65,12 @@ def test_a_noise_model_covers_the_qubits_that_are_used_and_reads_0_and_1_differe
     assert math.isclose(readouts[3][1][0], qubit.reads_0_for_1)
 
 
+def test_a_noise_model_can_leave_out_what_is_not_done_to_a_qubit() -> None:
+    model = noise_model(read_snapshot("sherbrooke"), [3, 4], used={("sx", (4,))})
+    assert set(model.noise_instructions) == {"sx", "measure"}
+    assert model.noise_qubits == [3, 4]
+
+
 def test_an_unknown_device_is_a_mistake_of_the_spec() -> None:
     with pytest.raises(Failed) as failed:
         read_snapshot("../../etc/passwd")
