@@ -8,6 +8,9 @@ from qiskit.circuit.classical import expr
 
 def with_its_unit(operation: Operation) -> Operation:
     """A delay as a constant expression, which QPY keeps whole; any other operation as it is."""
+    if isinstance(operation, Delay) and operation.unit == "dt" and isinstance(operation.duration, int):
+        in_dt: Operation = Delay(expr.lift(Duration.dt(operation.duration)))
+        return in_dt
     if not isinstance(operation, Delay) or operation.unit not in ("ps", "ns", "us", "ms", "s"):
         return operation
     made: Operation = Delay(expr.lift(getattr(Duration, operation.unit)(float(operation.duration))))

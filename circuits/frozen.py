@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 
 from qiskit import QuantumCircuit, qpy
 from qiskit.exceptions import QiskitError
@@ -15,6 +16,8 @@ from circuits.composites import portable, rebuilt
 from circuits.delays import as_a_number
 from circuits.errors import CircuitError, is_fault
 from circuits.formats import format_hint
+from circuits.walk import waits_by_number
+from circuits.wording import called
 from messages.circuit import Format
 from messages.failure import ExecutorReason
 
@@ -50,14 +53,15 @@ def thaw(content: bytes) -> list[QuantumCircuit]:
         raise CircuitError(
             ExecutorReason.CIRCUIT_INVALID, "the built circuits are not in the form they were frozen in"
         )
-    return _read(content)
+    return [rebuilt(circuit, as_a_number) for circuit in _read(content)]
 
 
-def load_qpy(content: bytes, entrypoint: str | None) -> list[BuiltCircuit]:
+def load_qpy(content: bytes, entrypoint: str | None, *, noise: bool = False) -> list[BuiltCircuit]:
     """The circuits of a QPY file that a user gave: all of them, or the one named `entrypoint`.
 
     Raises:
-        CircuitError: CircuitInvalid for unreadable bytes, NoCircuit if there is no such circuit.
+        CircuitError: CircuitInvalid for unreadable bytes, or if the counts depend on the units of delays, as they do
+            with `noise`, and QPY has not kept them; NoCircuit if there is no such circuit.
     """
     if not content.startswith(_MAGIC):
         raise CircuitError(
@@ -67,20 +71,26 @@ def load_qpy(content: bytes, entrypoint: str | None) -> list[BuiltCircuit]:
         )
     circuits = _read(content)
     found = [BuiltCircuit(name_of(c, f"circuits[{index}]"), c) for index, c in enumerate(circuits)]
-    if entrypoint is None:
-        return found
-    chosen = [built for built in found if built.circuit.name == entrypoint]
-    if not chosen:
+    chosen = [built for built in found if entrypoint in (None, built.circuit.name)]
+    if entrypoint is not None and not chosen:
         names = ", ".join(built.name for built in found[:12])
         raise CircuitError(
             ExecutorReason.NO_CIRCUIT, f"the QPY file has no circuit named {entrypoint}; it has {names}"
         )
-    return chosen
+    for built in chosen:
+        if noise and waits_by_number(built.circuit):
+            raise CircuitError(
+                ExecutorReason.CIRCUIT_INVALID,
+                f"{called(built.name)} has a delay of which QPY has kept the number and not the unit, so the noise "
+                "model cannot tell how long a qubit decays; write delays as expr.lift(Duration.us(100)), those in dt "
+                "too, or give the program itself in spec.circuit",
+            )
+    return [replace(built, circuit=rebuilt(built.circuit, as_a_number)) for built in chosen]
 
 
 def _read(content: bytes) -> list[QuantumCircuit]:
     try:
-        circuits = qpy.load(io.BytesIO(content))
+        circuits: list[QuantumCircuit] = qpy.load(io.BytesIO(content))
     except BaseException as error:
         if not is_fault(error):
             raise
@@ -91,7 +101,7 @@ def _read(content: bytes) -> list[QuantumCircuit]:
         raise CircuitError(
             ExecutorReason.CIRCUIT_INVALID, "the QPY holds pulse schedules, which cannot be simulated"
         )
-    return [rebuilt(circuit, as_a_number) for circuit in circuits]
+    return circuits
 
 
 def _message(error: BaseException) -> str:

@@ -39,17 +39,21 @@ def load(
     format: Format | None = None,  # noqa: A002 - the name of the field
     entrypoint: str | None = None,
     parameters: Sequence[Mapping[str, float]] = (),
+    *,
+    noise: bool = False,
 ) -> list[BuiltCircuit]:
     """Build the circuits of a source: at least one, each measured, with no parameter left open.
 
-    With several bindings in `parameters`, all circuits of the first come first, then those of the second.
+    With several bindings in `parameters`, all circuits of the first come first, then those of the second. `noise`
+    says that a device's noise will be simulated: then delays must have kept their units.
 
     Raises:
         CircuitError: for every fault of the source, with a reason and a line for its author.
         MemoryError: if building took more memory than there is; says nothing of the source.
     """
     try:
-        return _load(content, format or detect_format(content), entrypoint, list(parameters) or [{}])
+        language = format or detect_format(content)
+        return _load(content, language, entrypoint, list(parameters) or [{}], noise)
     except (CircuitError, MemoryError):
         raise
     except RecursionError:
@@ -59,9 +63,13 @@ def load(
 
 
 def _load(
-    content: bytes, language: Format, entrypoint: str | None, bindings: Sequence[Mapping[str, float]]
+    content: bytes,
+    language: Format,
+    entrypoint: str | None,
+    bindings: Sequence[Mapping[str, float]],
+    noise: bool,
 ) -> list[BuiltCircuit]:
-    built = _build(content, language, entrypoint, bindings)
+    built = _build(content, language, entrypoint, bindings, noise)
     if len(built) > CIRCUITS_LIMIT:
         raise CircuitError(
             ExecutorReason.CIRCUIT_INVALID,
@@ -73,7 +81,11 @@ def _load(
 
 
 def _build(
-    content: bytes, language: Format, entrypoint: str | None, bindings: Sequence[Mapping[str, float]]
+    content: bytes,
+    language: Format,
+    entrypoint: str | None,
+    bindings: Sequence[Mapping[str, float]],
+    noise: bool,
 ) -> list[BuiltCircuit]:
     if is_notebook(content):
         raise CircuitError(
@@ -93,7 +105,7 @@ def _build(
                 built += bind(circuits, binding, {*taken, *entry.parameter_names(found)})
             return built
     elif language is Format.QPY:
-        found = load_qpy(content, entrypoint)
+        found = load_qpy(content, entrypoint, noise=noise)
     else:
         if entrypoint is not None:
             raise CircuitError(

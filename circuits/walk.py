@@ -11,11 +11,13 @@ from qiskit.circuit import (
     AnnotatedOperation,
     CircuitInstruction,
     ControlFlowOp,
+    Delay,
     ForLoopOp,
     Instruction,
     Operation,
     ParameterExpression,
 )
+from qiskit.circuit.classical import expr
 
 from circuits.composites import is_composite, is_standard
 
@@ -95,6 +97,22 @@ def _not_finite(value: object) -> float | None:
         if odd.size:
             return next(float(part) for part in (odd[0].real, odd[0].imag) if not math.isfinite(part))
     return None
+
+
+def waits_by_number(circuit: QuantumCircuit) -> bool:
+    """Whether there is a delay by a mere number, composites included. No time is the same in any unit."""
+    return any(_waits_by_number(instruction.operation) for instruction in circuit.data)
+
+
+def _waits_by_number(operation: Operation) -> bool:
+    if isinstance(operation, Delay):
+        return not isinstance(operation.duration, expr.Expr) and operation.duration != 0
+    if isinstance(operation, ControlFlowOp):
+        return any(waits_by_number(block) for block in operation.blocks)
+    if says_all(operation):
+        return False
+    definition = getattr(operation, "definition", None)
+    return definition is not None and waits_by_number(definition)
 
 
 def measures(circuit: QuantumCircuit) -> bool:

@@ -69,7 +69,8 @@ class Attempt:
         self.reach(Stage.BUILDING, 0, 0)
         folder = self.settings.work_dir / "code"
         folder.mkdir(exist_ok=True)
-        building = await self._in_child(encode(Build(self.order.source)), (folder,), Stage.BUILDING)
+        build = Build(self.order.source, noise=self.order.execution.noise_model is not None)
+        building = await self._in_child(encode(build), (folder,), Stage.BUILDING)
         built = built_answer(building)
         if isinstance(built, Refused):
             raise refusal(built, of_build=True)

@@ -59,7 +59,7 @@ def _simulator() -> AerSimulator:
 
 def _build(step: Build) -> Built:
     source = step.source
-    built = load(source.content, source.format, source.entrypoint, source.parameters)
+    built = load(source.content, source.format, source.entrypoint, source.parameters, noise=step.noise)
     circuits = [_named(one) for one in built]
     return Built(freeze(circuits), tuple(one.parameters for one in built))
 

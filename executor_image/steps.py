@@ -20,9 +20,10 @@ ANSWER_BYTES = 64 << 20
 
 
 class Build(msgspec.Struct, frozen=True, tag="build"):
-    """Build the circuits of a source and freeze them."""
+    """Build the circuits of a source and freeze them. `noise` says that a device's noise will be simulated."""
 
     source: Source
+    noise: bool = False
 
 
 class Built(msgspec.Struct, frozen=True, tag="built"):

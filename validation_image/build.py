@@ -24,7 +24,7 @@ def build_circuits(request: ValidateRequest) -> ValidateResponse:
     with warnings.catch_warnings(record=True) as heard:
         warnings.simplefilter("default")
         try:
-            built = load(content, request.format, request.entrypoint, request.parameters)
+            built = load(content, request.format, request.entrypoint, request.parameters, noise=request.noise)
         except CircuitError as error:
             if error.reason is ExecutorReason.USER_CODE_ERROR and misses_scratch(error):
                 return ValidateResponse(

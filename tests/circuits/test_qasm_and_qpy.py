@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -162,6 +163,62 @@ def test_a_delay_by_a_constant_keeps_its_unit_in_a_qpy_of_the_users() -> None:
     (built,) = load(file.getvalue())
     delay = built.circuit.data[-1].operation
     assert (delay.duration, delay.unit) == (100, "us")
+
+
+def composed(circuit: QuantumCircuit) -> QuantumCircuit:
+    outer = a_bell("composed")
+    outer.append(circuit.to_instruction(), range(2))
+    return outer
+
+
+def branched(circuit: QuantumCircuit) -> QuantumCircuit:
+    outer = a_bell("branched")
+    with outer.if_test((outer.clbits[0], 1)):
+        outer.append(circuit.to_instruction(), range(2))
+    return outer
+
+
+@pytest.mark.parametrize("place", [lambda circuit: circuit, composed, branched])
+@pytest.mark.parametrize(
+    ("duration", "unit", "kept"),
+    [
+        (100, "us", False),
+        (100, "dt", False),
+        (0, "us", True),
+        (expr.lift(Duration.us(100)), None, True),
+        (expr.lift(Duration.dt(100)), None, True),
+    ],
+)
+def test_a_delay_of_a_qpy_file_without_its_unit_is_refused_for_noise(
+    place: Callable[[QuantumCircuit], QuantumCircuit], duration: Any, unit: str | None, kept: bool
+) -> None:
+    waiting = QuantumCircuit(2, name="waiting")
+    waiting.delay(duration, 0, **({"unit": unit} if unit else {}))
+    circuit = place(waiting)
+    if circuit is waiting:
+        circuit.measure_all()
+    file = io.BytesIO()
+    qpy.dump([circuit, a_bell("other")], file)
+    assert len(load(file.getvalue())) == 2
+    assert len(load(file.getvalue(), None, "other", noise=True)) == 1
+    if kept:
+        assert len(load(file.getvalue(), noise=True)) == 2
+        return
+    with pytest.raises(CircuitError) as raised:
+        load(file.getvalue(), noise=True)
+    assert raised.value.reason is Reason.CIRCUIT_INVALID
+    assert f"circuit {circuit.name} has a delay" in raised.value.message
+    assert "expr.lift(Duration.us(100))" in raised.value.message
+    assert raised.value.message.endswith("or give the program itself in spec.circuit")
+
+
+def test_what_was_frozen_has_the_units_of_its_delays() -> None:
+    circuit = a_bell()
+    circuit.delay(100, 0)
+    circuit.delay(3, 1, unit="us")
+    (built,) = load(freeze([circuit]), noise=True)
+    delays = [one.operation for one in built.circuit.data if one.name == "delay"]
+    assert [(delay.duration, delay.unit) for delay in delays] == [(100, "dt"), (3, "us")]
 
 
 def test_an_entry_point_for_openqasm_is_a_mistake() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import textwrap
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import pytest_asyncio
-from qiskit import ClassicalRegister, QuantumCircuit, QuantumRegister
+from qiskit import ClassicalRegister, QuantumCircuit, QuantumRegister, qpy
 from qiskit.circuit import AnnotatedOperation, Clbit, ControlModifier, InverseModifier, PowerModifier, Qubit
 from qiskit.circuit.annotated_operation import Modifier
 from qiskit.circuit.classical import expr
@@ -265,6 +266,19 @@ async def test_a_qubit_of_a_device_decays_while_it_waits(place: Workplace) -> No
     assert ones[0] > 0.9
     assert 0.2 < ones[1] < 0.8
     assert ones[2] < 0.1
+
+
+async def test_delays_that_have_lost_their_unit_are_refused_with_noise(place: Workplace) -> None:
+    circuit = QuantumCircuit(1, 1)
+    circuit.x(0)
+    circuit.delay(100, 0, unit="us")
+    circuit.measure(0, 0)
+    file = io.BytesIO()
+    qpy.dump(circuit, file)
+    assert (await place.run(an_order(file.getvalue()))).circuits[0].counts == {"1": 1024}
+    failure = await place.failure(an_order(file.getvalue(), noise_model="manila"))
+    assert failure.reason == Reason.CIRCUIT_INVALID
+    assert "write delays as expr.lift(Duration.us(100))" in failure.message
 
 
 @pytest.mark.parametrize("level", range(4))

@@ -37,6 +37,18 @@ async def test_a_binary_source_comes_in_base64(post: Post) -> None:
     assert (said["verdict"], said["qubits"]) == ("valid", 3)
 
 
+async def test_delays_without_their_units_are_invalid_where_there_is_noise(post: Post) -> None:
+    circuit = QuantumCircuit(1)
+    circuit.delay(100, 0, unit="us")
+    circuit.measure_all()
+    written = io.BytesIO()
+    qpy.dump(circuit, written)
+    source = base64.b64encode(written.getvalue()).decode()
+    assert (await post("/validate", source=source))["verdict"] == "valid"
+    said = await post("/validate", source=source, noise=True)
+    assert (said["verdict"], said["errors"][0]["reason"]) == ("invalid", "CircuitInvalid")
+
+
 async def test_the_widest_of_several_circuits_is_described(post: Post) -> None:
     code = """
 from qiskit import QuantumCircuit
