@@ -174,6 +174,7 @@ def _results(run: Run) -> dict[str, Any]:
                 "hash": ran.facts.hash,
                 "method": ran.method,
                 "seed_simulator": ran.seed_simulator,
+                "optimization_level": ran.optimization_level,
                 "execution_time_seconds": _seconds(ran.execution_seconds),
             }
             for ran in run.circuits

@@ -163,6 +163,28 @@ async def test_a_csv_tells_circuits_of_one_name_and_equal_bindings_apart(
         assert counts == circuit["counts"]
 
 
+async def test_every_circuit_has_the_optimization_level_that_it_was_made_with(
+    start: Start, gateway: GatewayStub
+) -> None:
+    code = (
+        BELL
+        + """
+from qiskit.circuit.random import random_clifford_circuit
+other = random_clifford_circuit(3, 12, seed=1)
+other.measure_all()
+circuits = [qc, other]
+"""
+    )
+    execution: dict[str, Any] = {"method": "stabilizer", "noise_model": "manila", "optimization_level": 3}
+    order = an_order(code, entrypoint="circuits", seed_transpiler=12, **execution)
+    ended = await (await start(order)).ended()
+    assert ended.code == 0, ended.stderr
+    document = the_document(gateway)
+    first, other = (one["optimization_level"] for one in document["results"]["circuits"])
+    assert (document["execution"]["optimization_level"], first) == (3, 3)
+    assert other < 2, "it has turns that are no quarter turns from level 2 on"
+
+
 async def test_the_summary_describes_the_widest_of_several_circuits(
     start: Start, gateway: GatewayStub
 ) -> None:
