@@ -83,6 +83,21 @@ def with_whole_memory(circuit: QuantumCircuit) -> QuantumCircuit:
     return copy
 
 
+def with_whole_branches(circuit: QuantumCircuit) -> QuantumCircuit:
+    """The circuit as it is to be given to Aer where control flow acts on qubits that no measurement can see.
+
+    Aer leaves these out, and with them the places that the control flow jumps to. So the circuit ends with measurements
+    of them into spare bits: to leave out no qubit at all would take memory for every one that a device has.
+    """
+    copy = circuit.copy()
+    flow = [one for one in circuit.data if isinstance(one.operation, ControlFlowOp)]
+    for qubit in dict.fromkeys(qubit for one in flow for qubit in one.qubits):
+        bit = Clbit()
+        copy.add_bits([bit])
+        copy.measure(qubit, bit)
+    return copy
+
+
 def with_true_powers(circuit: QuantumCircuit) -> QuantumCircuit:
     """The circuit with roots of which there are inverses, or other powers, as matrices."""
     return rebuilt(circuit, _true_power)

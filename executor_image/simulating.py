@@ -22,7 +22,13 @@ from circuits.composites import without_names
 from circuits.methods import AUTOMATIC
 from circuits.user_traceback import describe_exception
 from circuits.wording import called, counted
-from executor_image.corrections import corrected, with_spare_bits, with_true_powers, with_whole_memory
+from executor_image.corrections import (
+    corrected,
+    with_spare_bits,
+    with_true_powers,
+    with_whole_branches,
+    with_whole_memory,
+)
 from executor_image.devices import Place, Snapshot, device_target, noise_model, read_snapshot
 from executor_image.failures import Failed
 from executor_image.steps import Done, Ran, Reached, Simulate, encode
@@ -193,8 +199,7 @@ class Simulation:
             given = with_whole_memory(given)
             result = self._run(one.facts.name, given, options)
         if not result.success and "Failed to load circuits" in str(result.status):
-            # Aer leaves out what no measurement can see, and trips over branches and loops that act on it.
-            result = self._run(one.facts.name, given, {**options, "enable_truncation": False})
+            result = self._run(one.facts.name, with_whole_branches(given), options)
         if not result.success:
             # All instructions of a device are for the stabilizer; what is not comes from the noise.
             foreign = one.method == "stabilizer" and "invalid instructions" in str(result.status)

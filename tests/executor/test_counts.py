@@ -386,6 +386,24 @@ async def test_conditions_look_at_bits_that_nothing_is_measured_into(
     assert counts["0011"] > (0.7 if device else 1) * SHOTS - 1
 
 
+@pytest.mark.parametrize("device", [None, "sherbrooke"])
+async def test_branches_on_qubits_that_nothing_measures_need_no_memory_for_a_whole_device(
+    place: Workplace, device: str | None
+) -> None:
+    circuit = QuantumCircuit(4, 3)
+    circuit.h(0)
+    with circuit.switch(circuit.cregs[0]) as case:
+        with case(0):
+            circuit.measure(1, 1)
+        with case(case.DEFAULT):
+            circuit.cx(3, 2)
+    circuit.measure(0, 0)
+    ran = await run(place, circuit, noise_model=device, method="density_matrix", optimization_level=0)
+    assert set(ran.counts) <= {"000", "001", "010", "011"}
+    assert 0.4 * SHOTS < ran.counts["001"] < 0.6 * SHOTS
+    assert 0.4 * SHOTS < ran.counts["000"] < 0.6 * SHOTS
+
+
 async def test_an_unknown_device_lists_the_known_ones(place: Workplace) -> None:
     failure = await place.failure(an_order(noise_model="manilla"))
     assert failure.reason == Reason.INVALID_SPEC
