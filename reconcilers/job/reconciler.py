@@ -35,6 +35,7 @@ from kube import Conflict as KubeConflict
 from reconcilers.isolation import Isolation
 from reconcilers.job.collaborators import Cache, Recorder
 from reconcilers.job.decisions import Event, Record, Rest
+from reconcilers.job.departed import Departed
 from reconcilers.job.effects import Effects
 from reconcilers.job.errands import Errands
 from reconcilers.job.indexes import BY_JOB, BY_OWNER, BY_UID, lean
@@ -81,6 +82,7 @@ class JobReconciler:
     slots: Slots = field(init=False)
     _uids: dict[Key, str] = field(default_factory=dict)
     _submitted: Submitted = field(default_factory=Submitted)
+    _departed: Departed = field(default_factory=Departed)
     _effects: Effects = field(init=False)
     _exits: AsyncExitStack = field(default_factory=AsyncExitStack)
 
@@ -138,6 +140,12 @@ class JobReconciler:
         finally:
             self._settle(job.metadata.uid)
 
+    def pod_deleted(self, pod: Pod) -> None:
+        """A pod that a QiskitJob controls was deleted, and was last like this."""
+        controller = pod.metadata.controller
+        if controller is not None:
+            self._departed.note(pod, self.recent.get(Key(pod.metadata.namespace, controller.name)))
+
     async def _pass(self, job: QiskitJob) -> Result:
         world = self._look(World(now=self.now(), job=job))
         for _ in range(STEPS_A_PASS):
@@ -181,6 +189,7 @@ class JobReconciler:
             slot_taken=bool(slots) and not any(map(is_free, slots)),
             handle=handle,
             handle_since=since,
+            departed=self._departed.last(newest),
             result=next(stored, None) or world.result,
             backend=backend or world.backend,
         )
@@ -239,6 +248,7 @@ class JobReconciler:
         """The job of this UID is gone."""
         self._uids.pop(key, None)
         self._submitted.forget(uid)
+        self._departed.forget(uid)
         self.errands.discard(uid)
         self.recent.forget(key)
         self._settle(uid)

@@ -102,7 +102,15 @@ def _without_pod(world: World) -> Decision:
         return FindExecution()
     if world.slot_taken:
         return _another_attempt(world)
-    return _end(world, Ending(Reason.EXECUTOR_LOST, "the executor's pod is gone"))
+    return _end(world, _last_words(world) or Ending(Reason.EXECUTOR_LOST, "the executor's pod is gone"))
+
+
+def _last_words(world: World) -> Ending | None:
+    """Why a pod that is gone has ended, if it was seen to end or to be taken away."""
+    pod = world.departed
+    if pod is None:
+        return None
+    return ending_of(pod) if has_ended(pod) else disruption_of(pod)
 
 
 def _submit(world: World) -> Decision:

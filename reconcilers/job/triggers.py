@@ -58,7 +58,7 @@ def connect(
     return (
         jobs.add_handler(JobChanges(reconciler, queue)),
         backends.add_handler(BackendChanges(reconciler, queue)),
-        pods.add_handler(PodChanges(queue)),
+        pods.add_handler(PodChanges(reconciler, queue)),
         results.add_handler(ResultChanges(jobs, queue)),
     )
 
@@ -121,6 +121,7 @@ class BackendChanges:
 class PodChanges:
     """A pod matters to the job that controls it."""
 
+    reconciler: JobReconciler
     queue: Queue
 
     def on_add(self, obj: Pod, initial: bool) -> None:
@@ -134,7 +135,9 @@ class PodChanges:
             self._wake(old, PRIORITY_CHANGE)
 
     def on_delete(self, last: Pod | Tombstone[Pod]) -> None:
-        self._wake(last_state(last), PRIORITY_CHANGE)
+        pod = last_state(last)
+        self.reconciler.pod_deleted(pod)
+        self._wake(pod, PRIORITY_CHANGE)
 
     def _wake(self, pod: Pod, priority: int) -> None:
         controller = pod.metadata.controller

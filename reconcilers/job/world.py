@@ -112,6 +112,7 @@ class World(msgspec.Struct, frozen=True):
     `pods` are the job's own, of all attempts. `slot_pod` is a warm pod that the job recorded and has not
     claimed; `slot_taken` says that the recorded one is in the cache, and cannot be claimed any more. `handle` is
     what this process submitted at `handle_since`, until it is recorded and seen in the cache.
+    `departed` is the current attempt's pod as it was last, where this process has heard of its deletion.
     `obstacle` is why the attempt could not be submitted just now, which time may mend, and the least seconds to wait.
     `state` is what the backend itself says of the attempt's execution.
     `slots_tried` and `stopped` are UIDs of pods that this pass could not claim, and that it has ended.
@@ -125,6 +126,7 @@ class World(msgspec.Struct, frozen=True):
     slot_taken: bool = False
     handle: Handle | None = None
     handle_since: float = 0.0
+    departed: Pod | None = None
     result: PartialObject | None = None
     examination: Examination | None = None
     output: Output | None = None

@@ -156,6 +156,7 @@ WORLDS = st.builds(
     handle=st.none()
     | st.builds(Handle, attempt=st.builds(Attempt, owner=st.just(OWNER), number=NUMBERS), id=TEXT, name=TEXT),
     handle_since=st.floats(min_value=0, max_value=4e9),
+    departed=rarely(PODS),
     result=rarely(any_view(PartialObject)),
     examination=st.none()
     | st.builds(Examined, TEXT, circuit=st.none() | st.none(), refusal=PAIRS, unknown=PAIRS)

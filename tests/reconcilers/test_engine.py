@@ -263,6 +263,7 @@ async def test_g28_jobs_that_are_gone_leave_nothing_in_memory(stage: Stage) -> N
             everything: dict[str, Mapping[Any, Any]] = {
                 "uids": reconciler._uids,
                 "submitted": reconciler._submitted._handles,
+                "departed": reconciler._departed._pods,
                 "promised": reconciler.slots._promised,
                 "errands": reconciler.errands._tasks,
                 "written": reconciler.recent._written,
