@@ -220,11 +220,12 @@ def test_a_decision_about_anything(world: World) -> None:
                 world.job.status, observed_generation=world.job.metadata.generation
             )
             assert step == Record(seen), "what has ended stays as it is"
+        elif step.status.phase == Phase.FAILED:
+            assert step.status.reason in REASONS
+            assert step.events, "a failure is told"
         assert step.status != world.job.status
         assert status_patch(world.job.status, step.status)
         msgspec.json.encode(step.status)
-        if step.status.phase == Phase.FAILED and step.events:
-            assert step.status.reason in REASONS
         assert world.job.metadata.deletion_timestamp is None
     if isinstance(step, Record) and step.status.attempt != world.job.status.attempt:
         assert 0 < step.status.attempt < 10**9, "or no pod and no gateway could name it"
